@@ -1,0 +1,1 @@
+"""Bytes become numbers: read, stream, resample, write, and features."""

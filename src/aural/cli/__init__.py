@@ -1,0 +1,1 @@
+"""The command line, built from the signatures of the tasks."""

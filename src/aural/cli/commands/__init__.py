@@ -1,0 +1,1 @@
+"""One file per command; this folder is the list of commands."""

@@ -1,0 +1,1 @@
+"""Task, corpus, metric and condition become a table with intervals."""

@@ -1,0 +1,1 @@
+"""Reference and result become numbers with intervals."""

@@ -1,0 +1,186 @@
+"""The data that flows between layers, and the capabilities a model family can have.
+
+Conventions: times in seconds (float) from the start of the recording; samples are float32 in
+[-1, 1]; rates in Hz. Importing this module loads no numpy: arrays are named in annotations only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Audio:
+    """Decoded sound. samples: float32, shape = (time,) or (channel, time); sample_rate in Hz."""
+
+    samples: np.ndarray
+    sample_rate: int
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.samples.shape[-1] / self.sample_rate
+
+    @property
+    def channels(self) -> int:
+        """Number of channels; a one-dimensional array has one."""
+        return 1 if self.samples.ndim == 1 else self.samples.shape[0]
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of time: start and end in seconds, start <= end."""
+
+    start: float
+    end: float
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Word(Span):
+    """One word as it stands in the text (a leading space where the language writes one)."""
+
+    text: str
+    probability: float = 1.0
+
+
+@dataclass(frozen=True)
+class Segment(Span):
+    """A stretch of text with its time, and how sure the recogniser was.
+
+    avg_logprob is the mean log probability of a token; no_speech_prob that of the window holding
+    no speech; compression_ratio is len(text)/len(zlib(text)), high where text repeats itself;
+    temperature is the one the text was decoded at. speaker is empty until someone names one.
+    """
+
+    text: str
+    words: tuple[Word, ...] = ()
+    tokens: tuple[int, ...] = ()
+    avg_logprob: float = 0.0
+    no_speech_prob: float = 0.0
+    compression_ratio: float = 1.0
+    temperature: float = 0.0
+    speaker: str = ""
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A label and its score in [0, 1]."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What was said. segments are in order of start and do not overlap.
+
+    language is an ISO 639-1 code (or Whisper's own where there is none), with its probability;
+    duration is the recording's length in seconds; model is the family/variant that heard it.
+    """
+
+    segments: tuple[Segment, ...]
+    language: str
+    language_probability: float
+    duration: float
+    model: str = ""
+
+    @property
+    def text(self) -> str:
+        """The segments' texts in one line, without leading or trailing space."""
+        return "".join(segment.text for segment in self.segments).strip()
+
+
+@dataclass(frozen=True)
+class SpeechActivity:
+    """Where there is speech: spans in order, not overlapping, within duration seconds."""
+
+    spans: tuple[Span, ...]
+    duration: float
+
+    @property
+    def speech_seconds(self) -> float:
+        """Sum of the spans' durations."""
+        return sum(span.duration for span in self.spans)
+
+
+@dataclass(frozen=True)
+class Turn(Span):
+    """A stretch in which one speaker talks."""
+
+    speaker: str
+
+
+@dataclass(frozen=True)
+class Diarization:
+    """Who spoke when: turns in order of start, which may overlap."""
+
+    turns: tuple[Turn, ...]
+    duration: float
+
+
+@dataclass(frozen=True)
+class LanguageGuess:
+    """Languages by falling probability; scores sum to 1 over all the model knows."""
+
+    tags: tuple[Tag, ...]
+
+    @property
+    def language(self) -> str:
+        """The likeliest language's code."""
+        return self.tags[0].label
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What a recogniser made of one window; segment times count from the window's start."""
+
+    segments: tuple[Segment, ...]
+    language: str
+    tokens: tuple[int, ...] = field(default=(), repr=False)
+
+
+class SpeechDetector(Protocol):
+    """Scores frames for speech."""
+
+    sample_rate: int
+    frame_length: int
+    """Samples that one probability stands for."""
+
+    def speech_probabilities(self, samples: np.ndarray) -> np.ndarray:
+        """float32 in [0, 1], shape = (ceil(time / frame_length),), for samples of (time,)."""
+        ...
+
+
+class LanguageIdentifier(Protocol):
+    """Tells the language of a window of speech."""
+
+    sample_rate: int
+
+    def identify_language(self, windows: Sequence[np.ndarray]) -> list[LanguageGuess]:
+        """One guess a window; a window is float32 samples, shape = (time,)."""
+        ...
+
+
+class SpeechStream(Protocol):
+    """A detector fed in pieces, holding its own state."""
+
+    def push(self, samples: np.ndarray) -> np.ndarray:
+        """Probabilities of the frames completed by these samples."""
+        ...
+
+    def finish(self) -> np.ndarray:
+        """The probability of the last, zero-padded frame; empty when none is pending."""
+        ...
+
+
+Segments = Iterator[Segment]
