@@ -1,0 +1,146 @@
+"""The `aural` command: finds its commands, reads the configuration, turns errors into exit codes.
+
+Exit codes: 0 done; 1 some input failed, or an optional extra is missing; 2 bad usage or input;
+3 a gate failed; 4 weights or data can't be had; 70 a bug in aural; 130 interrupted; 141 the
+reader of our output went away; 143 terminated.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from aural.cli.config import default_map
+from aural.cli.console import plain, say
+from aural.errors import AuralError
+
+COMMANDS = Path(__file__).with_name("commands")
+
+EXIT_BUG = 70
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+EXIT_TERMINATED = 143
+
+
+class Failure(click.ClickException):
+    """An AuralError on its way out: its sentence, and its exit code."""
+
+    def __init__(self, error: AuralError) -> None:
+        super().__init__(str(error))
+        self.exit_code = error.exit_code
+
+    def show(self, file: Any = None) -> None:
+        """Say it in one line on stderr."""
+        say(self.message)
+
+
+class CommandLine(click.Group):
+    """A group whose commands are the files of cli/commands; each exposes `command`.
+
+    A file is imported when its command is asked for; `aural --help` imports them all, so they
+    import nothing heavy at their top.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the files, underscore as dash, and of what was added by hand."""
+        found = (path.stem.replace("_", "-") for path in COMMANDS.glob("[!_]*.py"))
+        return sorted({*found, *super().list_commands(ctx)})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, or None."""
+        added = super().get_command(ctx, cmd_name)
+        if added is not None or cmd_name not in self.list_commands(ctx):
+            return added
+        module = import_module(f"aural.cli.commands.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an AuralError becomes a Failure that click knows how to show."""
+        try:
+            return super().invoke(ctx)
+        except AuralError as error:
+            if os.environ.get("AURAL_DEBUG"):
+                raise
+            raise Failure(error) from error
+        except BrokenPipeError:
+            leave_broken_pipe()
+
+
+def print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Print `aural VERSION` and stop."""
+    if not wanted or ctx.resilient_parsing:
+        return
+    from importlib.metadata import version
+
+    click.echo(f"aural {version('aural')}")
+    ctx.exit()
+
+
+@click.group(
+    cls=CommandLine,
+    context_settings={
+        "auto_envvar_prefix": "AURAL",
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        # Whisper writes --beam_size: the underscore is taken everywhere for the dash.
+        "token_normalize_func": lambda token: token.replace("_", "-"),
+    },
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    allow_from_autoenv=False,
+    callback=print_version,
+    help="Print the version and stop.",
+)
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Turn sound into meaning.
+
+    Results go to stdout, messages to stderr. An option is taken from the command line, else from
+    the environment (AURAL_TRANSCRIBE_BEAM_SIZE), else from the configuration file, else its
+    default: `aural config show`.
+    """
+    ctx.default_map = default_map(cli.list_commands(ctx))
+
+
+def leave_broken_pipe() -> NoReturn:
+    """Leave without a word: who read our output has gone, so nothing more can be flushed to it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(EXIT_BROKEN_PIPE)
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line; the exit code. Shows no traceback unless AURAL_DEBUG is set."""
+    try:
+        answer = cli.main(arguments, prog_name="aural", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        say("interrupted")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        leave_broken_pipe()
+    except Exception as error:
+        if os.environ.get("AURAL_DEBUG"):
+            raise
+        say(f"bug: {type(error).__name__}: {plain(str(error))}; AURAL_DEBUG=1 shows where")
+        return EXIT_BUG
+    return answer if isinstance(answer, int) else 0
+
+
+def main() -> NoReturn:
+    """The installed command."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
+    sys.exit(run())
