@@ -10,8 +10,6 @@ to use:
     beam_size = 1
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

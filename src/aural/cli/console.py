@@ -1,7 +1,5 @@
 """What people see: messages on stderr, results on stdout as UTF-8 whatever the locale."""
 
-from __future__ import annotations
-
 import sys
 import unicodedata
 

@@ -5,8 +5,6 @@ Exit codes: 0 done; 1 some input failed, or an optional extra is missing; 2 bad 
 reader of our output went away; 143 terminated.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys
@@ -26,18 +24,6 @@ EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 EXIT_TERMINATED = 143
-
-
-class Failure(click.ClickException):
-    """An AuralError on its way out: its sentence, and its exit code."""
-
-    def __init__(self, error: AuralError) -> None:
-        super().__init__(str(error))
-        self.exit_code = error.exit_code
-
-    def show(self, file: Any = None) -> None:
-        """Say it in one line on stderr."""
-        say(self.message)
 
 
 class CommandLine(click.Group):
@@ -62,13 +48,14 @@ class CommandLine(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an AuralError becomes a Failure that click knows how to show."""
+        """Run the command; an AuralError becomes one line on stderr and its exit code."""
         try:
             return super().invoke(ctx)
         except AuralError as error:
             if os.environ.get("AURAL_DEBUG"):
                 raise
-            raise Failure(error) from error
+            say(str(error))
+            ctx.exit(error.exit_code)
         except BrokenPipeError:
             leave_broken_pipe()
 
