@@ -110,7 +110,7 @@ def identifier(name: str) -> str:
     """The name as one field of a space-separated line: unsafe characters as %XX of their UTF-8."""
 
     def percent(match: re.Match[str]) -> str:
-        return "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogateescape"))
+        return "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogatepass"))
 
     return UNSAFE_IN_NAME.sub(percent, name) or "audio"
 
