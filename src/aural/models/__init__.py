@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aural.errors import InputError, UnknownName
-from aural.store.weights import Weights, check_own_directory, ensure
+from aural.store.verify import check_own_directory
+from aural.store.weights import Weights, ensure
 
 if TYPE_CHECKING:
     from types import ModuleType

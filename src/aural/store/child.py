@@ -1,0 +1,142 @@
+"""Run a fetching program under watch: given up when its source does not answer.
+
+A source that refuses, hangs in name resolution, or accepts and never speaks looks the same from
+here: a child that stays silent. It gets CONNECT_SECONDS from its first line of output (so that a
+slow start of the program is not held against the source) to its next line or first byte on disk;
+once bytes have come it may pause for STALL_SECONDS.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from aural.errors import Unreachable, WeightsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+CONNECT_SECONDS = 3.0
+START_SECONDS = 30.0
+STALL_SECONDS = 60.0
+KEPT_LINES = 400
+
+
+@dataclass
+class _Output:
+    """The child's lines and when the last one came."""
+
+    lines: list[str] = field(default_factory=list)
+    last: float = field(default_factory=time.monotonic)
+
+    def read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            self.last = time.monotonic()
+            self.lines.append(line.rstrip()[:500])
+            del self.lines[:-KEPT_LINES]
+
+
+def run_watched(
+    command: Sequence[str],
+    folder: Path,
+    *,
+    source: str,
+    what: str,
+    expected: int,
+    limit: int,
+    environment: Mapping[str, str],
+) -> list[str]:
+    """Run command, which writes below folder, to its end; returns its last lines of output.
+
+    expected is the number of bytes to come, for the progress line; more than limit bytes below
+    folder ends it. Raises Unreachable when nothing answers in time, WeightsError when the program
+    fails or the limit is passed.
+    """
+    process = subprocess.Popen(  # noqa: S603 - a fixed program, arguments from pinned names
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(folder), **environment},
+        start_new_session=True,
+    )
+    output = _Output()
+    reader = threading.Thread(target=output.read, args=(process,), daemon=True)
+    reader.start()
+    try:
+        _watch(process, output, folder, source=source, what=what, expected=expected, limit=limit)
+    finally:
+        _end(process)
+        reader.join(timeout=5)
+        _progress("")
+    if process.returncode != 0:
+        raise WeightsError(f"{source}: {_reason(output.lines)}")
+    return output.lines
+
+
+def _watch(
+    process: subprocess.Popen[str],
+    output: _Output,
+    folder: Path,
+    *,
+    source: str,
+    what: str,
+    expected: int,
+    limit: int,
+) -> None:
+    before = _bytes_below(folder)
+    seen, grown_at = before, 0.0
+    while process.poll() is None:
+        time.sleep(0.05)
+        now, size = time.monotonic(), _bytes_below(folder)
+        if size != seen:
+            seen, grown_at = size, now
+            _progress(f"{what}: {(size - before) / 1e6:.0f} of {expected / 1e6:.0f} MB")
+        if size - before > limit:
+            raise WeightsError(f"{source}: sends more than the {limit} bytes that are allowed")
+        silent = now - max(output.last, grown_at)
+        patience = STALL_SECONDS if grown_at else CONNECT_SECONDS if output.lines else START_SECONDS
+        if silent > patience:
+            raise Unreachable(f"{source}: no answer within {patience:.0f} s")
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Kill the child and whatever it started; harmless when it has ended."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _bytes_below(folder: Path) -> int:
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(parent, name)).st_size
+            except FileNotFoundError:  # the child moves its own files about
+                continue
+    return total
+
+
+def _reason(lines: Sequence[str]) -> str:
+    """The line that tells why: the last one that speaks of an error, else the last one."""
+    errors = [line for line in lines if "ERROR" in line or "Error" in line]
+    spoken = errors or [line for line in lines if line.strip()]
+    return spoken[-1].strip() if spoken else "failed without a word"
+
+
+def _progress(text: str) -> None:
+    """Replace the progress line, on a terminal only."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{text}")
+        sys.stderr.flush()

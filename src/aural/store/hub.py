@@ -1,0 +1,64 @@
+"""Files of a repository on the model Hub, fetched by a watched child of this very module.
+
+The child runs the Hub's own client with the user's own settings (endpoint, proxy, token), one
+process for all files of a variant, and is killed when nothing answers: a hang in name resolution
+can't be interrupted from within.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from aural.store.child import run_watched
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aural.store.weights import Weights
+
+SPARE_BYTES = 16_000_000
+
+
+def fetch_from_hub(name: str, weights: Weights, folder: Path) -> dict[str, Path]:
+    """Fetch the files at the pinned revision into folder; returns file name -> unverified path.
+
+    Nothing when the weights name no repository. Raises Unreachable or WeightsError.
+    """
+    if not weights.hub_repo or not weights.files:
+        return {}
+    wanted = {file.name: file.hub_name or file.name for file in weights.files}
+    request = {
+        "repo": weights.hub_repo,
+        "revision": weights.hub_revision,
+        "names": sorted(wanted.values()),
+        "folder": str(folder),
+    }
+    run_watched(
+        [sys.executable, "-P", "-m", "aural.store.hub", json.dumps(request)],
+        folder,
+        source=f"Hub repository {weights.hub_repo}",
+        what=name,
+        expected=weights.size,
+        limit=weights.size + SPARE_BYTES,
+        # Plain HTTPS: one protocol, whose bytes show below folder as they come.
+        environment={"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"},
+    )
+    return {local: folder / remote for local, remote in wanted.items()}
+
+
+def main() -> None:
+    """The child: its first line of output starts the clock."""
+    request = json.loads(sys.argv[1])
+    from huggingface_hub import hf_hub_download
+
+    print("connecting", flush=True)  # noqa: T201
+    for name in request["names"]:
+        hf_hub_download(
+            request["repo"], name, revision=request["revision"], local_dir=request["folder"]
+        )
+
+
+if __name__ == "__main__":
+    main()
