@@ -13,6 +13,8 @@ AuralError
 │   ├── Unreachable        no source answered; says what to type
 │   └── HashMismatch       a file is not the one that was pinned; it is not used
 └── MissingExtra           an optional extra is not installed; says the pip line
+
+AudioWarning (a UserWarning)   what was left out or replaced in a recording that was still read
 """
 
 
@@ -81,3 +83,10 @@ class MissingExtra(AuralError):
     def __init__(self, extra: str, package: str) -> None:
         super().__init__(f"{package} is not installed; type: pip install 'aural[{extra}]'")
         self.extra, self.package = extra, package
+
+
+class AudioWarning(UserWarning):
+    """A recording was read, but not all of it was sound: cut short, damaged, not finite, too loud.
+
+    Turn it into an error with `warnings.simplefilter("error", AudioWarning)`.
+    """
