@@ -1,9 +1,10 @@
 """Run a fetching program under watch: given up when its source does not answer.
 
 A source that refuses, hangs in name resolution, or accepts and never speaks looks the same from
-here: a child that stays silent. It gets CONNECT_SECONDS from its first line of output (so that a
-slow start of the program is not held against the source) to its next line or first byte on disk;
-once bytes have come it may pause for STALL_SECONDS.
+here: a child without a sign of life. Signs are bytes on disk and the lines of output that say
+something was reached; talk of retries is none. From its first sign (so that a slow start of the
+program is not held against the source) it gets CONNECT_SECONDS to the next; once bytes have come
+it may pause for STALL_SECONDS.
 """
 
 from __future__ import annotations
@@ -31,15 +32,17 @@ KEPT_LINES = 400
 
 @dataclass
 class _Output:
-    """The child's lines and when the last one came."""
+    """The child's lines, and when the last one came that begins with one of signs (0: never)."""
 
+    signs: tuple[str, ...]
     lines: list[str] = field(default_factory=list)
-    last: float = field(default_factory=time.monotonic)
+    last: float = 0.0
 
     def read(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         for line in process.stdout:
-            self.last = time.monotonic()
+            if line.lstrip().startswith(self.signs):
+                self.last = time.monotonic()
             self.lines.append(line.rstrip()[:500])
             del self.lines[:-KEPT_LINES]
 
@@ -50,15 +53,17 @@ def run_watched(
     *,
     source: str,
     what: str,
+    signs: tuple[str, ...],
     expected: int,
     limit: int,
     environment: Mapping[str, str],
 ) -> list[str]:
     """Run command, which writes below folder, to its end; returns its last lines of output.
 
-    expected is the number of bytes to come, for the progress line; more than limit bytes below
-    folder ends it. Raises Unreachable when nothing answers in time, WeightsError when the program
-    fails or the limit is passed.
+    A line that begins with one of signs is a sign of life. The progress line shows what, and
+    expected as the number of bytes to come; more than limit bytes below folder end it. Raises
+    Unreachable when nothing answers in time, WeightsError when the program fails or the limit is
+    passed.
     """
     process = subprocess.Popen(  # noqa: S603 - a fixed program, arguments from pinned names
         command,
@@ -70,7 +75,7 @@ def run_watched(
         env={**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(folder), **environment},
         start_new_session=True,
     )
-    output = _Output()
+    output = _Output(signs)
     reader = threading.Thread(target=output.read, args=(process,), daemon=True)
     reader.start()
     try:
@@ -94,7 +99,7 @@ def _watch(
     expected: int,
     limit: int,
 ) -> None:
-    before = _bytes_below(folder)
+    started, before = time.monotonic(), _bytes_below(folder)
     seen, grown_at = before, 0.0
     while process.poll() is None:
         time.sleep(0.05)
@@ -104,8 +109,8 @@ def _watch(
             _progress(f"{what}: {(size - before) / 1e6:.0f} of {expected / 1e6:.0f} MB")
         if size - before > limit:
             raise WeightsError(f"{source}: sends more than the {limit} bytes that are allowed")
-        silent = now - max(output.last, grown_at)
-        patience = STALL_SECONDS if grown_at else CONNECT_SECONDS if output.lines else START_SECONDS
+        silent = now - max(started, output.last, grown_at)
+        patience = STALL_SECONDS if grown_at else CONNECT_SECONDS if output.last else START_SECONDS
         if silent > patience:
             raise Unreachable(f"{source}: no answer within {patience:.0f} s")
 

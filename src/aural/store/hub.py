@@ -8,10 +8,13 @@ can't be interrupted from within.
 from __future__ import annotations
 
 import json
+import socket
 import sys
+import urllib.parse
+import urllib.request
 from typing import TYPE_CHECKING
 
-from aural.store.child import run_watched
+from aural.store.child import CONNECT_SECONDS, run_watched
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +43,7 @@ def fetch_from_hub(name: str, weights: Weights, folder: Path) -> dict[str, Path]
         folder,
         source=f"Hub repository {weights.hub_repo}",
         what=name,
+        signs=("connecting",),
         expected=weights.size,
         limit=weights.size + SPARE_BYTES,
         # Plain HTTPS: one protocol, whose bytes show below folder as they come.
@@ -51,13 +55,26 @@ def fetch_from_hub(name: str, weights: Weights, folder: Path) -> dict[str, Path]
 def main() -> None:
     """The child: its first line of output starts the clock."""
     request = json.loads(sys.argv[1])
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import constants, hf_hub_download
 
     print("connecting", flush=True)  # noqa: T201
+    _knock(constants.ENDPOINT)
     for name in request["names"]:
         hf_hub_download(
             request["repo"], name, revision=request["revision"], local_dir=request["folder"]
         )
+
+
+def _knock(endpoint: str) -> None:
+    """Fail at once where the Hub can't be connected to: its client would retry for half a minute.
+
+    Behind a proxy only the proxy can tell, so the client is left to it.
+    """
+    if urllib.request.getproxies():
+        return
+    address = urllib.parse.urlsplit(endpoint)
+    port = address.port or (443 if address.scheme == "https" else 80)
+    socket.create_connection((address.hostname, port), timeout=CONNECT_SECONDS).close()
 
 
 if __name__ == "__main__":

