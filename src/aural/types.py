@@ -160,6 +160,10 @@ class SpeechDetector(Protocol):
         """float32 in [0, 1], shape = (ceil(time / frame_length),), for samples of (time,)."""
         ...
 
+    def stream(self) -> SpeechStream:
+        """The same detector, to be fed in pieces."""
+        ...
+
 
 class LanguageIdentifier(Protocol):
     """Tells the language of a window of speech."""
