@@ -1,0 +1,67 @@
+"""A task that is quick and knows what it heard: a file of text stands for a recording."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Literal
+
+from aural.errors import CorruptAudio, Unreachable
+from aural.types import Segment, Transcript, Word
+
+Mode = Literal["plain", "loud", "1"]
+PAUSE = 0.0
+
+
+def echo(
+    source: str,
+    *,
+    model: str = "echo/base",
+    mode: Mode = "plain",
+    language: str | None = None,
+    beam_size: int = 5,
+    threshold: float = 0.5,
+    temperature: float | tuple[float, ...] = (0.0, 0.2),
+    hotwords: tuple[str, ...] = (),
+    limits: list[int] | None = None,
+    word_timestamps: bool = False,
+    offline: bool = False,
+    pause: float = PAUSE,
+) -> Transcript:
+    """Say what the file says.
+
+    A second paragraph of the
+    description.
+
+    Args:
+        source: What is read.
+        model: Which echo: several
+            lines of help.
+        mode: How it is said.
+        language: Spoken language.
+        beam_size (int): Width of the beam.
+        threshold: A number.
+        temperature: One or several.
+        hotwords: Words to expect.
+        limits: Some numbers.
+        word_timestamps: Give words.
+        offline: Use no network.
+        pause: Seconds to take.
+
+    Returns:
+        The transcript.
+    """
+    data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    if data.startswith(b"BAD"):
+        raise CorruptAudio(f"{source!r}: it is damaged")
+    if data.startswith(b"BUG"):
+        raise KeyError("surprise")
+    if data.startswith(b"NET"):
+        raise Unreachable("no source of the weights answered; type: aural models fetch")
+    if data.startswith(b"OUT"):
+        os.write(1, b"stray")
+    time.sleep(pause)
+    text = " " + data.decode().strip()
+    words = tuple(Word(i, i + 1, f" {part}") for i, part in enumerate(text.split()))
+    segment = Segment(0.0, float(len(words)), text, words if word_timestamps else ())
+    return Transcript((segment,), language or "en", 1.0, float(len(words)), f"{model} {mode}")
