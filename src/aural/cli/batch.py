@@ -23,8 +23,8 @@ class Batch:
     """What to do with each input.
 
     task gives the result of a source; render the text of a result in a format, for an input;
-    formats are names. folder is None when results go to stdout, records is whether a JSON line
-    an input does.
+    formats are names. folder is None when results go to stdout; with records a JSON line an input
+    goes there; headings says whether the texts of several inputs are headed by their names.
     """
 
     task: Callable[[str], Any]
@@ -33,6 +33,7 @@ class Batch:
     folder: Folder | None = None
     records: bool = False
     resume: bool = False
+    headings: bool = True
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -63,7 +64,7 @@ def run_batch(batch: Batch, items: Sequence[Input]) -> int:
         if batch.resume and batch.folder and batch.folder.is_done(item, batch.suffixes):
             progress.skip()
             continue
-        outcome = attempt(batch, item, headed=len(items) > 1, progress=progress)
+        outcome = attempt(batch, item, headed=batch.headings and len(items) > 1, progress=progress)
         if isinstance(outcome, Failure):
             failures.append(outcome)
             progress.clear()
