@@ -30,6 +30,23 @@ STALL_SECONDS = 60.0
 KEPT_LINES = 400
 
 
+@dataclass(frozen=True)
+class Expectation:
+    """What a child is watched for.
+
+    source and what are names for messages and the progress line; a line of output that begins with
+    one of signs is a sign of life; expected bytes are to come below its folder, more than limit
+    end it; start_seconds is its time to the first sign.
+    """
+
+    source: str
+    what: str
+    signs: tuple[str, ...]
+    expected: int
+    limit: int
+    start_seconds: float = START_SECONDS
+
+
 @dataclass
 class _Output:
     """The child's lines, and when the last one came that begins with one of signs (0: never)."""
@@ -50,20 +67,16 @@ class _Output:
 def run_watched(
     command: Sequence[str],
     folder: Path,
+    expectation: Expectation,
     *,
-    source: str,
-    what: str,
-    signs: tuple[str, ...],
-    expected: int,
-    limit: int,
     environment: Mapping[str, str],
+    inside: bool = False,
 ) -> list[str]:
     """Run command, which writes below folder, to its end; returns its last lines of output.
 
-    A line that begins with one of signs is a sign of life. The progress line shows what, and
-    expected as the number of bytes to come; more than limit bytes below folder end it. Raises
+    inside runs it in folder (else relative paths of the user's own settings hold). Raises
     Unreachable when nothing answers in time, WeightsError when the program fails or the limit is
-    passed.
+    passed; no child outlives the call.
     """
     process = subprocess.Popen(  # noqa: S603 - a fixed program, arguments from pinned names
         command,
@@ -72,32 +85,26 @@ def run_watched(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        cwd=folder if inside else None,
         env={**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(folder), **environment},
         start_new_session=True,
     )
-    output = _Output(signs)
+    output = _Output(expectation.signs)
     reader = threading.Thread(target=output.read, args=(process,), daemon=True)
     reader.start()
     try:
-        _watch(process, output, folder, source=source, what=what, expected=expected, limit=limit)
+        _watch(process, output, folder, expectation)
     finally:
         _end(process)
         reader.join(timeout=5)
         _progress("")
     if process.returncode != 0:
-        raise WeightsError(f"{source}: {_reason(output.lines)}")
+        raise WeightsError(f"{expectation.source}: {_reason(output.lines)}")
     return output.lines
 
 
 def _watch(
-    process: subprocess.Popen[str],
-    output: _Output,
-    folder: Path,
-    *,
-    source: str,
-    what: str,
-    expected: int,
-    limit: int,
+    process: subprocess.Popen[str], output: _Output, folder: Path, expectation: Expectation
 ) -> None:
     started, before = time.monotonic(), _bytes_below(folder)
     seen, grown_at = before, 0.0
@@ -106,13 +113,15 @@ def _watch(
         now, size = time.monotonic(), _bytes_below(folder)
         if size != seen:
             seen, grown_at = size, now
-            _progress(f"{what}: {(size - before) / 1e6:.0f} of {expected / 1e6:.0f} MB")
-        if size - before > limit:
-            raise WeightsError(f"{source}: sends more than the {limit} bytes that are allowed")
-        silent = now - max(started, output.last, grown_at)
-        patience = STALL_SECONDS if grown_at else CONNECT_SECONDS if output.last else START_SECONDS
-        if silent > patience:
-            raise Unreachable(f"{source}: no answer within {patience:.0f} s")
+            come, expected = (size - before) / 1e6, expectation.expected / 1e6
+            _progress(f"{expectation.what}: {come:.0f} of {expected:.0f} MB")
+        if size - before > expectation.limit:
+            limit = expectation.limit
+            raise WeightsError(f"{expectation.source}: sends more than the {limit} bytes allowed")
+        patience = CONNECT_SECONDS if output.last else expectation.start_seconds
+        patience = STALL_SECONDS if grown_at else patience
+        if now - max(started, output.last, grown_at) > patience:
+            raise Unreachable(f"{expectation.source}: no answer within {patience:.0f} s")
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -14,7 +14,7 @@ import urllib.parse
 import urllib.request
 from typing import TYPE_CHECKING
 
-from aural.store.child import CONNECT_SECONDS, run_watched
+from aural.store.child import CONNECT_SECONDS, Expectation, run_watched
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,11 +41,13 @@ def fetch_from_hub(name: str, weights: Weights, folder: Path) -> dict[str, Path]
     run_watched(
         [sys.executable, "-P", "-m", "aural.store.hub", json.dumps(request)],
         folder,
-        source=f"Hub repository {weights.hub_repo}",
-        what=name,
-        signs=("connecting",),
-        expected=weights.size,
-        limit=weights.size + SPARE_BYTES,
+        Expectation(
+            source=f"Hub repository {weights.hub_repo}",
+            what=name,
+            signs=("connecting",),
+            expected=weights.size,
+            limit=weights.size + SPARE_BYTES,
+        ),
         # Plain HTTPS: one protocol, whose bytes show below folder as they come.
         environment={"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"},
     )

