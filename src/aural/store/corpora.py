@@ -42,16 +42,11 @@ class Package:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Packages that make one set of recordings, with what they hold and on what terms.
-
-    parts are what may follow the name after a dash, for the files of one language, say: they lie
-    with the whole.
-    """
+    """Packages that make one set of recordings, with what they hold and on what terms."""
 
     packages: tuple[Package, ...]
     licence: str
     description: str
-    parts: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -60,25 +55,16 @@ class Corpus:
 
 
 def find_corpus(name: str) -> Corpus:
-    """The corpus of a name, or of a part's name; UnknownName lists them."""
-    return CORPORA[_whole(name)]
-
-
-def _whole(name: str) -> str:
-    """The corpus that a name or a part's name belongs to."""
-    whole, _, part = name.rpartition("-")
-    if name in CORPORA:
-        return name
-    if whole in CORPORA and part in CORPORA[whole].parts:
-        return whole
-    raise UnknownName("corpus", name, tuple(sorted(CORPORA)))
+    """The corpus of a name; UnknownName lists them."""
+    if name not in CORPORA:
+        raise UnknownName("corpus", name, tuple(sorted(CORPORA)))
+    return CORPORA[name]
 
 
 def corpus_directory(name: str) -> Path:
     """Where a corpus lies once fetched, there or not; another pin is another directory."""
-    whole = _whole(name)
-    pins = "".join(package.sha256 for package in CORPORA[whole].packages)
-    return cache_root() / "corpora" / f"{whole}-{hashlib.sha256(pins.encode()).hexdigest()[:12]}"
+    pins = "".join(package.sha256 for package in find_corpus(name).packages)
+    return cache_root() / "corpora" / f"{name}-{hashlib.sha256(pins.encode()).hexdigest()[:12]}"
 
 
 def path(name: str) -> Path:
@@ -265,7 +251,6 @@ CORPORA: dict[str, Corpus] = {
         ),
         licence="GPL-2.0",
         description="parallel sentences with text: fr, ro, ru, bg, es and others",
-        parts=("fr", "ro", "ru", "bg", "es"),
     ),
     "fillets-cs": Corpus(
         packages=(

@@ -2,7 +2,6 @@
 
 import json as jsonlib
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import click
@@ -113,7 +112,7 @@ def verify(names: tuple[str, ...], json: bool) -> None:
     from aural import models
     from aural.store.weights import verify as verify_weights
 
-    results: list[tuple[Path, str]] = []
+    results = []
     for name in names or models.names():
         entry = models.find(name)
         if entry.directory is not None:
