@@ -1,6 +1,7 @@
 """Asterisk's core sounds: telephone prompts with their texts, one voice a language.
 
 asterisk-en: Allison Smith, 16 kHz (G.722), CC-BY-SA-3.0; 551 spoken prompts of 568 files.
+asterisk-en-8k: the same at 8 kHz.
 asterisk-it: one man, 8 kHz, CC-BY-3.0; 578 spoken prompts of 599 files.
 The text is one "key: text" a line, the key being the file's path without its ending. What stands
 in [], () or <> is not said: alone it describes a tone or silence, and the prompt is left out.
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from aural.data.corpora import Labels
 from aural.data.utterance import Utterance
 from aural.errors import ManifestError
 
@@ -85,12 +87,16 @@ def _text(path: Path) -> str:
     return raw.decode("utf-8-sig", errors="replace")
 
 
-CORPORA = {
-    "asterisk-en": partial(
-        read_prompts, voice=_Voice("en", "en_US_f_Allison", "g722", "Allison Smith")
+def _labels(corpus: str, voice: _Voice) -> Labels:
+    return Labels(corpus, partial(read_prompts, voice=voice))
+
+
+LABELS = {
+    "asterisk-en": _labels("asterisk-en", _Voice("en", "en_US_f_Allison", "g722", "Allison Smith")),
+    "asterisk-en-8k": _labels(
+        "asterisk-en-8k", _Voice("en", "en_US_f_Allison", "wav", "Allison Smith")
     ),
-    "asterisk-it": partial(
-        read_prompts,
-        voice=_Voice("it", "it_IT_m_Carlo", "wav", "Carlo", tones=_ITALIAN_TONES),
+    "asterisk-it": _labels(
+        "asterisk-it", _Voice("it", "it_IT_m_Carlo", "wav", "Carlo", tones=_ITALIAN_TONES)
     ),
 }

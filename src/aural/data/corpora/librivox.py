@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from aural.data.corpora import Labels
 from aural.data.utterance import Utterance, numbered_lines
 
 if TYPE_CHECKING:
@@ -39,4 +40,4 @@ def read_sentences(root: Path) -> list[Utterance]:
     return utterances
 
 
-CORPORA = {"librivox": read_sentences}
+LABELS = {"librivox": Labels("librivox", read_sentences)}

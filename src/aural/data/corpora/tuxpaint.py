@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from aural.data.corpora import Labels
 from aural.data.utterance import Utterance, numbered_lines
 from aural.errors import ManifestError
 
@@ -62,6 +63,7 @@ def _texts(path: Path) -> dict[str, str]:
     return texts
 
 
-CORPORA = {"tuxpaint": partial(read_stamps, languages=LANGUAGES)} | {
-    f"tuxpaint-{language}": partial(read_stamps, languages=(language,)) for language in LANGUAGES
+LABELS = {"tuxpaint": Labels("tuxpaint", partial(read_stamps, languages=LANGUAGES))} | {
+    f"tuxpaint-{language}": Labels("tuxpaint", partial(read_stamps, languages=(language,)))
+    for language in LANGUAGES
 }

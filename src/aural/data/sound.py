@@ -1,0 +1,59 @@
+"""The sound of an utterance, as the audio layer takes it."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from aural.audio.read import Source, read
+from aural.errors import InputError, LimitExceeded
+from aural.types import Audio
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aural.data.utterance import Utterance
+
+_G722 = ".g722"
+_G722_TAG, _G722_RATE, _G722_BYTES = 0x028F, 16_000, 8_000
+MAX_G722_BYTES = 256 << 20
+
+
+def sound_of(utterance: Utterance) -> Source:
+    """What to give a task: the file's path, or the samples of the stretch that is meant.
+
+    A .g722 file has no header that would say so: its bytes come in a WAV of the same coding.
+
+    Raises:
+        AudioError: a stretch of a file that can't be read.
+        InputError: the file is missing, or the stretch lies outside it.
+    """
+    path = utterance.audio
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    source: Source = _g722_as_wav(path) if path.suffix.lower() == _G722 else path
+    if utterance.offset is None:
+        return source
+    audio = read(source)
+    start = round(utterance.offset * audio.sample_rate)
+    length = audio.samples.shape[-1]
+    end = length
+    if utterance.duration is not None:
+        end = min(end, start + round(utterance.duration * audio.sample_rate))
+    if start >= end:
+        raise InputError(
+            f"{path}: nothing at {utterance.offset:g} s, it lasts {audio.duration:.3f} s"
+        )
+    return Audio(audio.samples[..., start:end], audio.sample_rate)
+
+
+def _g722_as_wav(path: Path) -> bytes:
+    """ITU-T G.722 at 64 kbit/s behind the header that RIFF has for it."""
+    with path.open("rb") as stream:
+        coded = stream.read(MAX_G722_BYTES + 1)
+    if len(coded) > MAX_G722_BYTES:
+        raise LimitExceeded(f"{path}: more than {MAX_G722_BYTES} bytes of G.722")
+    form = struct.pack("<HHIIHH", _G722_TAG, 1, _G722_RATE, _G722_BYTES, 1, 4)
+    chunks = (b"fmt ", form), (b"data", coded)
+    body = b"".join(name + struct.pack("<I", len(data)) + data for name, data in chunks)
+    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WAVE" + body

@@ -1,0 +1,59 @@
+"""An utterance's sound is the file, or the stretch of it that is meant."""
+
+import io
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from aural.audio.read import read
+from aural.data.manifest import Utterance
+from aural.data.sound import sound_of
+from aural.errors import InputError
+from aural.types import Audio
+
+CLIP = "sense_and_sensibility_0870.flac"
+
+
+def test_a_whole_file_is_its_path(examples: Path) -> None:
+    assert sound_of(Utterance("u", examples / CLIP, "", duration=1.0)) == examples / CLIP
+
+
+def test_a_stretch_is_the_samples_between(examples: Path) -> None:
+    whole = read(examples / CLIP)
+    cut = sound_of(Utterance("u", examples / CLIP, "", offset=0.5, duration=1.25))
+    assert isinstance(cut, Audio)
+    np.testing.assert_array_equal(cut.samples, whole.samples[..., 8000:28000])
+    rest = sound_of(Utterance("u", examples / CLIP, "", offset=6.0))
+    assert isinstance(rest, Audio)
+    assert rest.samples.shape[-1] == whole.samples.shape[-1] - 96_000
+
+
+@pytest.mark.parametrize(("offset", "duration"), [(100.0, None), (1.0, 0.0)])
+def test_a_stretch_outside_the_file_is_an_error(
+    examples: Path, offset: float, duration: float | None
+) -> None:
+    with pytest.raises(InputError, match=r"it lasts 7\.1"):
+        sound_of(Utterance("u", examples / CLIP, "", offset=offset, duration=duration))
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        sound_of(Utterance("u", tmp_path / "a.wav", ""))
+
+
+def test_g722_decodes_to_what_its_own_demuxer_gives(examples: Path, tmp_path: Path) -> None:
+    path = tmp_path / "clip.g722"
+    speech = (read(examples / CLIP).samples * 32767).astype(np.int16)
+    with av.open(str(path), "w", format="g722") as container:
+        stream = container.add_stream("g722", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(speech.reshape(1, -1), format="s16", layout="mono")
+        frame.sample_rate = 16000
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    with av.open(io.BytesIO(path.read_bytes()), format="g722") as container:
+        expected = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)
+    audio = read(sound_of(Utterance("u", path, "")))
+    assert audio.sample_rate == 16_000
+    np.testing.assert_array_equal(audio.samples, expected[0].astype(np.float32) / 32768)
