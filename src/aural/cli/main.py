@@ -45,6 +45,7 @@ class CommandLine(click.Group):
             return added
         module = import_module(f"aural.cli.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
+        command.name = cmd_name
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
