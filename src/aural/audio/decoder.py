@@ -51,9 +51,12 @@ def open_recording(
     """The recording in source, its rate and channels within limits; closed at the end."""
     with open_source(source, limits) as file:
         container = sniff(file)
-        decoder = _open_decoder(file, container)
+        try:
+            decoder = _open_decoder(file, container)
+        except AudioError:
+            _raise_failure(file)  # the cause, where the bytes themselves gave out
+            raise
         with contextlib.closing(decoder):
-            _raise_failure(file)
             limits.check_signal(file.label, decoder.sample_rate, decoder.channels)
             yield Recording(container, decoder, file)
 

@@ -71,6 +71,9 @@ class FFmpegDecoder:
         if not streams:
             raise EmptyAudio(f"{self.label}: there is no sound in it")
         self._stream = streams[0]
+        for other in self._container.streams:
+            if other.index != self._stream.index:
+                other.discard = av.stream.Discard.all  # a film's pictures need not even be read
         codec = self._stream.codec_context
         if codec is None or codec.codec.name not in _allowed_codecs():
             name = "unknown" if codec is None else codec.codec.name

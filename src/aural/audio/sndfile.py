@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aural.audio.source import ByteSource
 
 _FAILURES = (soundfile.SoundFileError, RuntimeError, ValueError, OSError, MemoryError)
+_MAX_FAILURES = 1000
 _LONGEST_SECONDS = 10 * 365 * 24 * 3600  # beyond it, a stated length is a mark for "unknown"
 
 
@@ -56,18 +57,21 @@ class SndfileDecoder:
     def blocks(self, frames: int) -> Iterator[np.ndarray]:
         """float32 of shape (channel, time), at most frames long; valid until the next is taken."""
         buffer = np.empty((frames, self.channels), np.float32)
-        total = 0
-        while True:
+        total, failures = 0, 0
+        while failures < _MAX_FAILURES:
             try:
                 count = self._sound.buffer_read_into(buffer, dtype="float32")
             except _FAILURES as error:
-                self.damage = f"it is damaged after {total / self.sample_rate:.1f} s ({error})"
-                return
+                # What was read before the failure is in the buffer, and the rest may be sound.
+                count = min(max(0, self._sound.tell() - total), frames)
+                failures += 1
+                seconds = (total + count) / self.sample_rate
+                self.damage = f"it is damaged, last about {seconds:.1f} s ({error})"
             if count == 0:
                 break
             total += count
             yield buffer[:count].T
-        if self.duration and total < int(self.duration * self.sample_rate):
+        if not self.damage and self.duration and total < int(self.duration * self.sample_rate):
             self.damage = (
                 f"it ends after {total / self.sample_rate:.1f} s "
                 f"of the {self.duration:.1f} s that its header states"

@@ -145,7 +145,7 @@ def open_source(
     with contextlib.ExitStack() as stack:
         if isinstance(source, (bytes, bytearray, memoryview)):
             yield ByteSource(io.BytesIO(source), "the bytes given", limits)
-        elif source == "-":
+        elif isinstance(source, str) and source == "-":
             name = "standard input"
             yield ByteSource(_spool(stack, sys.stdin.buffer, name, limits), name, limits)
         elif isinstance(source, (str, os.PathLike)):
