@@ -1,6 +1,5 @@
 """A task that is quick and knows what it heard: a file of text stands for a recording."""
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -26,6 +25,7 @@ def echo(
     limits: list[int] | None = None,
     word_timestamps: bool = False,
     offline: bool = False,
+    channel: str | int = "mix",
     pause: float = PAUSE,
 ) -> Transcript:
     """Say what the file says.
@@ -46,6 +46,7 @@ def echo(
         limits: Some numbers.
         word_timestamps: Give words.
         offline: Use no network.
+        channel: A number or "mix".
         pause: Seconds to take.
 
     Returns:
@@ -58,8 +59,6 @@ def echo(
         raise KeyError("surprise")
     if data.startswith(b"NET"):
         raise Unreachable("no source of the weights answered; type: aural models fetch")
-    if data.startswith(b"OUT"):
-        os.write(1, b"stray")
     time.sleep(pause)
     text = " " + data.decode().strip()
     words = tuple(Word(i, i + 1, f" {part}") for i, part in enumerate(text.split()))

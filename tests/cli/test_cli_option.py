@@ -81,6 +81,14 @@ def test_lists_are_commas_or_arrays(run: Run, monkeypatch: pytest.MonkeyPatch) -
     assert entries["temperature"]["value"] == [0.0, 0.5, 1.0]
 
 
+def test_of_two_types_the_narrower_wins(run: Run) -> None:
+    def channel(text: str) -> object:
+        return shown(run("config", "show", "--json", "echo", "--channel", text))["channel"]["value"]
+
+    assert channel("1") == 1
+    assert channel("mix") == "mix"
+
+
 def test_none_is_said_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AURAL_ECHO_LANGUAGE", "de")
     entries = shown(run("config", "show", "--json", "echo", "--language", "none"))

@@ -32,8 +32,8 @@ class Value(click.ParamType):
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """What stands for the value in the help."""
-        one = "|".join(map(str, self.kind.choices)) or METAVARS[self.kind.base]
-        shown = f"[{one}]" if self.kind.choices else one
+        names = [*map(str, self.kind.choices), *(METAVARS[base] for base in self.kind.bases)]
+        shown = f"[{'|'.join(names)}]" if len(names) > 1 else names[0]
         return f"{shown},..." if self.kind.many else shown
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -49,18 +49,18 @@ class Value(click.ParamType):
         return found[0] if self.kind.single and len(found) == 1 else found
 
     def scalar(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """One value of the kind's base."""
+        """One value: a choice, or the first of the bases that it can be."""
         text = value.strip() if isinstance(value, str) else value
-        if self.kind.choices:
-            for choice in self.kind.choices:
-                if str(choice) == str(text):
-                    return choice
-            listed = ", ".join(map(str, self.kind.choices))
-            self.fail(f"{value!r} is not one of {listed}", param, ctx)
-        made = to_base(text, self.kind.base)
-        if made is None:
-            self.fail(f"{value!r} is not {ARTICLES[self.kind.base]}", param, ctx)
-        return made
+        for choice in self.kind.choices:
+            if str(choice) == str(text):
+                return choice
+        for base in self.kind.bases:
+            made = to_base(text, base)
+            if made is not None:
+                return made
+        listed = ", ".join(map(str, self.kind.choices))
+        allowed = [*([f"one of {listed}"] if listed else []), *map(NOUNS.get, self.kind.bases)]
+        return self.fail(f"{value!r} is not {' or '.join(map(str, allowed))}", param, ctx)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -72,7 +72,7 @@ class Value(click.ParamType):
         return [CompletionItem(choice) for choice in listed if choice.startswith(incomplete)]
 
 
-ARTICLES = {str: "text", int: "a whole number", float: "a finite number", bool: "true or false"}
+NOUNS = {str: "text", int: "a whole number", float: "a finite number", bool: "true or false"}
 
 
 def to_base(value: Any, base: type) -> Any:
@@ -128,7 +128,7 @@ def name_is_set(name: str) -> bool:
 def to_option(parameter: Parameter, command: str) -> click.Option:
     """The option of a task's parameter: --beam-size, a flag pair for a bool."""
     dashed = parameter.name.replace("_", "-")
-    is_flag = parameter.kind.base is bool and not parameter.kind.many
+    is_flag = parameter.kind.bases == (bool,) and not parameter.kind.many
     return TaskOption(
         [f"--{dashed}/--no-{dashed}" if is_flag else f"--{dashed}", parameter.name],
         type=bool if is_flag else Value(parameter.kind),

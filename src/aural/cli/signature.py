@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+SCALARS: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
+ORDER = (bool, int, float, str)
+"""Of several types, the narrowest that fits a value is the value's."""
+
 SECTIONS = ("Args:", "Returns:", "Yields:", "Raises:", "Example:", "Examples:", "Note:")
 
 
@@ -19,14 +23,15 @@ SECTIONS = ("Args:", "Returns:", "Yields:", "Raises:", "Example:", "Examples:", 
 class Kind:
     """What values an option takes.
 
-    base is str, int, float or bool; choices are the values of a Literal (of any base); many:
-    several values make a tuple or list; single: one value alone stays one; optional: None too.
+    bases are of str, int, float, bool, the first that fits winning; choices are the values of a
+    Literal; many: several values make a tuple or list; single: one value alone stays one;
+    optional: None too.
     """
 
-    base: type
+    bases: tuple[type, ...] = ()
     choices: tuple[Any, ...] = ()
     many: bool = False
-    single: bool = True
+    single: bool = False
     optional: bool = False
 
 
@@ -89,19 +94,24 @@ def resolve(node: ast.expr, names: Mapping[str, ast.expr]) -> ast.expr:
 
 def read_kind(annotation: ast.expr, names: Mapping[str, ast.expr]) -> Kind:
     """What an annotation allows; TypeError where a command line could not say it."""
-    optional, scalar, many = False, None, None
+    optional = many = single = False
+    bases: list[type] = []
+    choices: list[Any] = []
     for part in union(resolve(annotation, names), names):
         if isinstance(part, ast.Constant) and part.value is None:
             optional = True
-        elif isinstance(part, ast.Subscript) and is_sequence(part):
-            many = read_scalar(elements(part)[0], names)
-        else:
-            scalar = read_scalar(part, names)
-    found = many or scalar
-    if found is None:
+            continue
+        sequence = isinstance(part, ast.Subscript) and is_sequence(part)
+        many, single = many or sequence, single or not sequence
+        inner = elements(part)[0] if isinstance(part, ast.Subscript) and sequence else part
+        for member in union(resolve(inner, names), names):
+            found, listed = read_scalar(member)
+            bases += found
+            choices += listed
+    if not bases and not choices:
         raise TypeError(f"an option can't be {ast.unparse(annotation)}")
-    base, choices = found
-    return Kind(base, choices, many is not None, scalar is not None, optional)
+    ordered = tuple(sorted(set(bases), key=ORDER.index))
+    return Kind(ordered, tuple(choices), many, single, optional)
 
 
 def union(node: ast.expr, names: Mapping[str, ast.expr]) -> list[ast.expr]:
@@ -121,15 +131,12 @@ def elements(node: ast.Subscript) -> list[ast.expr]:
     return node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
 
 
-def read_scalar(node: ast.expr, names: Mapping[str, ast.expr]) -> tuple[type, tuple[Any, ...]]:
-    """The type of one value, and the values of a Literal."""
-    node = resolve(node, names)
-    scalars: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
-    if isinstance(node, ast.Name) and node.id in scalars:
-        return scalars[node.id], ()
+def read_scalar(node: ast.expr) -> tuple[list[type], list[Any]]:
+    """The type that a name stands for, or the values of a Literal."""
+    if isinstance(node, ast.Name) and node.id in SCALARS:
+        return [SCALARS[node.id]], []
     if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal":
-        choices = tuple(ast.literal_eval(choice) for choice in elements(node))
-        return type(choices[0]), choices
+        return [], [ast.literal_eval(choice) for choice in elements(node)]
     raise TypeError(f"an option can't be {ast.unparse(node)}")
 
 

@@ -112,7 +112,7 @@ def task_command(
 
 def own_options(task: Task, command: str) -> list[click.Option]:
     """What every task command has: where results go, and how they look."""
-    formats = Kind(str, (*task.formats, "all"), many=True, single=False)
+    formats = Kind((), (*task.formats, "all"), many=True)
     options = [
         click.Option(
             ["-o", "--output-dir", "output_dir"],
@@ -142,7 +142,7 @@ def own_options(task: Task, command: str) -> list[click.Option]:
 
 def layout_options(command: str) -> list[click.Option]:
     """Whisper's options for subtitles."""
-    count = Kind(int, optional=True)
+    count = Kind((int,), single=True, optional=True)
     return [
         click.Option(
             [f"--{name.replace('_', '-')}", name],
