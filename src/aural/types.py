@@ -7,8 +7,8 @@ Conventions: times in seconds (float) from the start of the recording; samples a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,10 +47,14 @@ class Span:
 
 @dataclass(frozen=True)
 class Word(Span):
-    """One word as it stands in the text (a leading space where the language writes one)."""
+    """One word as it stands in the text (a leading space where the language writes one).
+
+    probability is the mean of its tokens'; tokens are the recogniser's own numbers.
+    """
 
     text: str
     probability: float = 1.0
+    tokens: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,11 +146,13 @@ class LanguageGuess:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """What a recogniser made of one window; segment times count from the window's start."""
+    """What a recogniser made of one window: one segment with its words, times from the window's
+    start, and the language it was taken to be in. A window without speech has an empty text.
+    """
 
-    segments: tuple[Segment, ...]
+    segment: Segment
     language: str
-    tokens: tuple[int, ...] = field(default=(), repr=False)
+    language_probability: float = 1.0
 
 
 class SpeechDetector(Protocol):
@@ -172,6 +178,17 @@ class LanguageIdentifier(Protocol):
 
     def identify_language(self, windows: Sequence[np.ndarray]) -> list[LanguageGuess]:
         """One guess a window; a window is float32 samples, shape = (time,)."""
+        ...
+
+
+class Recogniser(LanguageIdentifier, Protocol):
+    """Writes down what is said in windows of speech; options are its family's own."""
+
+    workers: int
+    """Calls of recognise that gain from running at once."""
+
+    def recognise(self, windows: Sequence[np.ndarray], options: Any) -> list[Hypothesis]:
+        """One hypothesis a window; a window is float32 samples, shape = (time,)."""
         ...
 
 

@@ -1,0 +1,380 @@
+"""Transcription of recordings of any length: speech is found, packed into windows, and decoded.
+
+Spans of speech (silence left out) are packed in order into windows of at most chunk_seconds, so
+that no time goes into padding; windows are decoded in batches, one batch a worker at a time, while
+the recording is still being read. Words carry their true times: each is moved from its place in
+the window to its place in the recording. Segments end where a sentence or a pause does.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from aural import models
+from aural.audio.stream import stream
+from aural.errors import InputError
+from aural.models.whisper import DecodingOptions
+from aural.tasks.detect_speech import SpanFinder, SpeechOptions
+from aural.types import Segment, Span, Transcript, Word
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+
+    from aural.audio.source import Source
+    from aural.types import Hypothesis, Recogniser, SpeechDetector
+
+MIN_SILENCE_SECONDS = 0.3
+PAD_SECONDS = 0.15
+"""Kept around speech: where two spans meet in a window, twice this much silence parts them."""
+PAUSE_SECONDS = 0.8
+"""A silence between words that ends a segment."""
+MAX_SEGMENT_SECONDS = 12.0
+_SENTENCE_END = re.compile(r"[.?!。?!…]['\"”’)\]]*$")
+_ABBREVIATION = re.compile(r"^\W*(?:[A-Z][a-z]{0,3}|[a-z]|(?:\w\.)+\w)\.$")
+_EVERYTHING = 1e-6
+
+
+def transcribe(
+    source: Source,
+    *,
+    model: str = "whisper/base",
+    language: str | None = None,
+    task: Literal["transcribe", "translate"] = "transcribe",
+    beam_size: int = 5,
+    best_of: int = 5,
+    patience: float = 1.0,
+    length_penalty: float = 1.0,
+    temperature: tuple[float, ...] = (0.0,),
+    compression_ratio_threshold: float = 2.4,
+    logprob_threshold: float = -1.0,
+    no_speech_threshold: float = 0.6,
+    initial_prompt: str = "",
+    hotwords: str = "",
+    vad_filter: bool = True,
+    vad_threshold: float = 0.5,
+    chunk_seconds: float = 12.0,
+    batch_size: int = 8,
+    channel: int | str = "mix",
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    compute_type: str = "auto",
+    threads: int = 0,
+) -> Transcript:
+    """Write down what is said in a recording, with the times of segments and words.
+
+    Silence, music and noise give an empty transcript. The same input and options give the same
+    transcript, unless temperature asks for sampling.
+
+    Args:
+        source: A path, "-" for standard input, bytes, an open binary file, or Audio.
+        model: The recogniser, family/variant; or family@directory for weights of your own.
+        language: Code of the language spoken; identified from the first minutes if not given.
+        task: "transcribe" writes the language spoken, "translate" English.
+        beam_size: Hypotheses kept while decoding; 1 is greedy and fastest.
+        best_of: Texts sampled where a temperature above 0 is tried.
+        patience: Beam search goes on until beam_size times this many hypotheses are finished.
+        length_penalty: Exponent of the length that a hypothesis' score is divided by.
+        temperature: Tried in order while a text repeats itself or is improbable; 0 is no sampling.
+        compression_ratio_threshold: A text that compresses better than this repeats itself.
+        logprob_threshold: A mean log probability of a token below this is improbable.
+        no_speech_threshold: Improbable text at this probability of no speech is left out.
+        initial_prompt: Text that sets style and spelling, seen before each window.
+        hotwords: Names and terms to expect, seen before each window.
+        vad_filter: Leave out what the detector finds no speech in.
+        vad_threshold: Probability at which speech begins, between 0 and 1.
+        chunk_seconds: Longest window of speech decoded at once, 5 to 29.
+        batch_size: Windows decoded together by each worker.
+        channel: "mix" (mean of the channels) or a number counted from 0.
+        device: Where to compute; "auto" takes a GPU when there is one.
+        compute_type: Number format, such as int8 or float32; "auto" is int8 on a CPU.
+        threads: Processors to use; 0 takes all this process may use.
+    """
+    options = DecodingOptions(
+        task=task,
+        language=language,
+        beam_size=beam_size,
+        best_of=best_of,
+        patience=patience,
+        length_penalty=length_penalty,
+        temperatures=tuple(temperature),
+        compression_ratio_threshold=compression_ratio_threshold,
+        logprob_threshold=logprob_threshold,
+        no_speech_threshold=no_speech_threshold,
+        initial_prompt=initial_prompt,
+        hotwords=hotwords,
+    )
+    windows = WindowOptions(chunk_seconds, batch_size, vad_threshold, vad_filter, channel)
+    recogniser = models.load(model, device=device, compute_type=compute_type, threads=threads)
+    run = Transcription(source, recogniser, models.load("silero/16k"), options, windows)
+    segments = tuple(run)
+    return Transcript(segments, run.language, run.language_probability, run.duration, model)
+
+
+@dataclass(frozen=True)
+class WindowOptions:
+    """How a recording is cut into windows; what `transcribe` says of the same names."""
+
+    chunk_seconds: float = 12.0
+    batch_size: int = 8
+    vad_threshold: float = 0.5
+    vad_filter: bool = True
+    channel: int | str = "mix"
+
+    def __post_init__(self) -> None:
+        if not 5 <= self.chunk_seconds <= 29:
+            raise InputError(f"chunk_seconds is {self.chunk_seconds}; give 5 to 29")
+        if not 1 <= self.batch_size <= 256:
+            raise InputError(f"batch_size is {self.batch_size}; give 1 to 256")
+        if self.channel == "all":
+            raise InputError("channel is 'all'; give 'mix' or a channel's number, counted from 0")
+
+    @property
+    def speech(self) -> SpeechOptions:
+        """How speech is found; without vad_filter everything is, and only cut at pauses."""
+        return SpeechOptions(
+            threshold=self.vad_threshold if self.vad_filter else _EVERYTHING,
+            neg_threshold=None if self.vad_filter else 0.0,
+            min_silence_seconds=MIN_SILENCE_SECONDS,
+            pad_seconds=PAD_SECONDS,
+            max_speech_seconds=self.chunk_seconds,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A span of speech and its samples, shape = (time,)."""
+
+    span: Span
+    samples: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Spans of speech joined: samples, shape = (time,), and where each span came from."""
+
+    samples: np.ndarray
+    spans: tuple[Span, ...]
+
+    def true_time(self, time: float, *, end: bool = False) -> float:
+        """Seconds in the recording of a time in the window; where two spans meet, the end of the
+        one before for an end, else the start of the one after."""
+        for span in self.spans:
+            if time < span.duration or (end and time <= span.duration):
+                return span.start + max(0.0, time)
+            time -= span.duration
+        return self.spans[-1].end
+
+
+class Transcription:
+    """One recording being transcribed: iterate once for its segments, in order.
+
+    language, language_probability and duration are true once the iteration has ended. At most two
+    groups of windows (batch_size windows for each worker) are held in memory.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        recogniser: Recogniser,
+        detector: SpeechDetector,
+        options: DecodingOptions,
+        windows: WindowOptions,
+    ) -> None:
+        self.source, self.recogniser, self.detector = source, recogniser, detector
+        self.options, self.windows = options, windows
+        self.language = options.language or ""
+        self.language_probability = 1.0 if options.language else 0.0
+        self.duration = 0.0
+
+    def __iter__(self) -> Iterator[Segment]:
+        size = self.windows.batch_size * self.recogniser.workers
+        waiting: deque[_Group] = deque()
+        with (
+            ThreadPoolExecutor(self.recogniser.workers) as pool,
+            closing(self._windows()) as windows,
+        ):
+            try:
+                while group := list(itertools.islice(windows, size)):
+                    waiting.append(self._submit(pool, group))
+                    if len(waiting) > 1:
+                        yield from self._finish(waiting.popleft())
+                while waiting:
+                    yield from self._finish(waiting.popleft())
+            finally:
+                for group_ in waiting:
+                    group_.cancel()
+
+    def _windows(self) -> Generator[Window]:
+        for pieces in packed_pieces(self._pieces(), self.windows.chunk_seconds):
+            samples = np.concatenate([piece.samples for piece in pieces])
+            yield Window(samples, tuple(piece.span for piece in pieces))
+
+    def _pieces(self) -> Iterator[Piece]:
+        """Speech, cut out as soon as its span is known."""
+        recording = _Recording(self.detector.sample_rate, 2 * self.windows.chunk_seconds + 5)
+        for span in self._spans(recording):
+            yield Piece(span, recording.cut(span))
+
+    def _spans(self, recording: _Recording) -> Iterator[Span]:
+        rate = self.detector.sample_rate
+        options = self.windows.speech
+        finder = SpanFinder(options, self.detector.frame_length / rate)
+        listener = self.detector.stream()
+        for block in stream(self.source, sample_rate=rate, channel=self.windows.channel):
+            recording.append(block)
+            yield from finder.push(np.maximum(listener.push(block), _EVERYTHING))
+        self.duration = recording.duration
+        last = np.maximum(listener.finish(), _EVERYTHING)
+        yield from finder.push(last)
+        yield from finder.finish(self.duration)
+
+    def _submit(self, pool: ThreadPoolExecutor, windows: list[Window]) -> _Group:
+        if not self.language:
+            self._identify(windows)
+        options = replace(self.options, language=self.language)
+        batches = _batches(windows, self.recogniser.workers, self.windows.batch_size)
+        return _Group(
+            windows,
+            batches,
+            [
+                pool.submit(self.recogniser.recognise, [windows[i].samples for i in batch], options)
+                for batch in batches
+            ],
+        )
+
+    def _identify(self, windows: list[Window]) -> None:
+        """The likeliest language over the first windows, each counted by its length."""
+        first = [window.samples for window in windows[:4]]
+        totals: dict[str, float] = {}
+        for guess, samples in zip(self.recogniser.identify_language(first), first, strict=True):
+            for tag in guess.tags:
+                totals[tag.label] = totals.get(tag.label, 0.0) + tag.score * samples.size
+        self.language = max(totals, key=lambda label: totals[label])
+        self.language_probability = totals[self.language] / sum(totals.values())
+
+    def _finish(self, group: _Group) -> Iterator[Segment]:
+        for window, hypothesis in zip(group.windows, group.results(), strict=True):
+            yield from segments_of(window, hypothesis)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Windows in order, their batches as indices, and the batches being decoded."""
+
+    windows: list[Window]
+    batches: list[list[int]]
+    futures: list[Future[list[Hypothesis]]]
+
+    def results(self) -> list[Hypothesis]:
+        found = {
+            i: hypothesis
+            for batch, future in zip(self.batches, self.futures, strict=True)
+            for i, hypothesis in zip(batch, future.result(), strict=True)
+        }
+        return [found[i] for i in range(len(self.windows))]
+
+    def cancel(self) -> None:
+        for future in self.futures:
+            future.cancel()
+
+
+def _batches(windows: list[Window], workers: int, batch_size: int) -> list[list[int]]:
+    """Indices of windows, those of like length together, as many batches as keep workers busy."""
+    by_length = sorted(range(len(windows)), key=lambda i: -windows[i].samples.size)
+    count = -(-len(windows) // batch_size)
+    count = min(len(windows), -(-count // workers) * workers)
+    return [list(map(int, part)) for part in np.array_split(np.array(by_length), count)]
+
+
+class _Recording:
+    """The last keep_seconds of what was appended."""
+
+    def __init__(self, sample_rate: int, keep_seconds: float) -> None:
+        self.sample_rate, self._keep = sample_rate, int(keep_seconds * sample_rate)
+        self._blocks: deque[np.ndarray] = deque()
+        self._first = 0
+        self._end = 0
+
+    @property
+    def duration(self) -> float:
+        return self._end / self.sample_rate
+
+    def append(self, block: np.ndarray) -> None:
+        self._blocks.append(block)
+        self._end += block.size
+        while self._end - self._first - self._blocks[0].size > self._keep:
+            self._first += self._blocks.popleft().size
+
+    def cut(self, span: Span) -> np.ndarray:
+        first, last = (round(time * self.sample_rate) for time in (span.start, span.end))
+        assert first >= self._first, "a span is cut before its samples are dropped"
+        position, pieces = self._first, []
+        for block in self._blocks:
+            pieces.append(block[max(0, first - position) : max(0, last - position)])
+            position += block.size
+        return np.concatenate(pieces)
+
+
+def packed_pieces(pieces: Iterable[Piece], chunk_seconds: float) -> Iterator[list[Piece]]:
+    """Pieces in order, joined while they last at most chunk_seconds together."""
+    packed: list[Piece] = []
+    length = 0.0
+    for piece in pieces:
+        if packed and length + piece.span.duration > chunk_seconds:
+            yield packed
+            packed, length = [], 0.0
+        packed.append(piece)
+        length += piece.span.duration
+    if packed:
+        yield packed
+
+
+def segments_of(window: Window, hypothesis: Hypothesis) -> Iterator[Segment]:
+    """The window's text cut into segments at sentences and pauses, with the recording's times."""
+    text = hypothesis.segment
+    words = [
+        replace(
+            word,
+            start=(start := window.true_time(word.start)),
+            end=max(start, window.true_time(word.end, end=True)),
+        )
+        for word in text.words
+    ]
+    for group in _sentences(words):
+        yield replace(
+            text,
+            start=group[0].start,
+            end=max(word.end for word in group),
+            text="".join(word.text for word in group),
+            words=tuple(group),
+            tokens=tuple(token for word in group for token in word.tokens),
+        )
+
+
+def _sentences(words: list[Word]) -> Iterator[list[Word]]:
+    group: list[Word] = []
+    for word in words:
+        if group and _parts(group, word):
+            yield group
+            group = []
+        group.append(word)
+    if group:
+        yield group
+
+
+def _parts(group: list[Word], word: Word) -> bool:
+    last = group[-1]
+    written = last.text.strip()
+    sentence = _SENTENCE_END.search(written) and not _ABBREVIATION.match(written)
+    return bool(
+        sentence
+        or word.start - last.end >= PAUSE_SECONDS
+        or word.end - group[0].start > MAX_SEGMENT_SECONDS
+    )
