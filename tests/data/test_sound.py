@@ -10,7 +10,7 @@ import pytest
 from aural.audio.read import read
 from aural.data.manifest import Utterance
 from aural.data.sound import sound_of
-from aural.errors import InputError
+from aural.errors import AudioError
 from aural.types import Audio
 
 CLIP = "sense_and_sensibility_0870.flac"
@@ -34,12 +34,12 @@ def test_a_stretch_is_the_samples_between(examples: Path) -> None:
 def test_a_stretch_outside_the_file_is_an_error(
     examples: Path, offset: float, duration: float | None
 ) -> None:
-    with pytest.raises(InputError, match=r"it lasts 7\.1"):
+    with pytest.raises(AudioError, match=r"it lasts 7\.1"):
         sound_of(Utterance("u", examples / CLIP, "", offset=offset, duration=duration))
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(AudioError, match="no such file"):
         sound_of(Utterance("u", tmp_path / "a.wav", ""))
 
 

@@ -6,7 +6,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from aural.audio.read import Source, read
-from aural.errors import InputError, LimitExceeded
+from aural.errors import AudioError, LimitExceeded
 from aural.types import Audio
 
 if TYPE_CHECKING:
@@ -25,12 +25,11 @@ def sound_of(utterance: Utterance) -> Source:
     A .g722 file has no header that would say so: its bytes come in a WAV of the same coding.
 
     Raises:
-        AudioError: a stretch of a file that can't be read.
-        InputError: the file is missing, or the stretch lies outside it.
+        AudioError: the file is missing, the stretch lies outside it or can't be read.
     """
     path = utterance.audio
     if not path.is_file():
-        raise InputError(f"{path}: no such file")
+        raise AudioError(f"{path}: no such file")
     source: Source = _g722_as_wav(path) if path.suffix.lower() == _G722 else path
     if utterance.offset is None:
         return source
@@ -41,7 +40,7 @@ def sound_of(utterance: Utterance) -> Source:
     if utterance.duration is not None:
         end = min(end, start + round(utterance.duration * audio.sample_rate))
     if start >= end:
-        raise InputError(
+        raise AudioError(
             f"{path}: nothing at {utterance.offset:g} s, it lasts {audio.duration:.3f} s"
         )
     return Audio(audio.samples[..., start:end], audio.sample_rate)

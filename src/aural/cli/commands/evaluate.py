@@ -1,0 +1,238 @@
+"""`aural evaluate`: how well a task does on recordings whose answer is known."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from aural.cli.console import say, write
+from aural.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aural.evaluate.gate import GateResult
+    from aural.evaluate.report import Report
+
+EXIT_FAILED_INPUT = 1
+EXIT_GATE = 3
+_FORMATS = click.Choice(["text", "markdown", "json"])
+
+
+@click.group(name="evaluate")
+def command() -> None:
+    """Measure a task on recordings whose answer is known, with intervals."""
+
+
+def _file(*, exists: bool) -> click.Path:
+    return click.Path(exists=exists, dir_okay=False, path_type=Path)
+
+
+@command.command(name="transcribe")
+@click.argument("manifest")
+@click.option("--model", default="whisper/base", show_default=True, help="family/variant.")
+@click.option(
+    "--language",
+    help="Its code; `manifest`: what each utterance says it is; without it: told from the sound.",
+)
+@click.option("--beam-size", default=5, show_default=True, help="Hypotheses kept while decoding.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to run.",
+)
+@click.option("--compute-type", default="auto", show_default=True, help="Weights' arithmetic.")
+@click.option("--threads", default=0, show_default=True, help="0: as the model family chooses.")
+@click.option("--offline", is_flag=True, help="Never look for weights beyond this machine.")
+@click.option(
+    "--normaliser",
+    default="auto",
+    show_default=True,
+    help="none, whisper-basic or whisper-english; auto: whisper-english where all is English.",
+)
+@click.option(
+    "--by",
+    multiple=True,
+    metavar="COLUMNS",
+    help="Break the result down: accent,noise by each of two, accent*noise crossed.",
+)
+@click.option(
+    "--min-words", default=100, show_default=True, help="Fewer: a slice is never called worst."
+)
+@click.option("--min-utterances", default=5, show_default=True, help="As --min-words.")
+@click.option("--level", default=0.95, show_default=True, help="Of the intervals.")
+@click.option("--resamples", default=10_000, show_default=True, help="Draws an interval.")
+@click.option("--seed", default=0, show_default=True, help="Of the draws.")
+@click.option("--timeout", type=float, help="Seconds an utterance may take, else it has failed.")
+@click.option(
+    "--hypotheses",
+    type=_file(exists=False),
+    help="JSON lines: what stands there is scored without recognising it, the rest is added.",
+)
+@click.option(
+    "--gate",
+    multiple=True,
+    metavar="CONDITION",
+    help='Exit 3 unless it holds: "wer<0.1", "wer.high<=12%", "wer.max_slice<0.25", "failed<1".',
+)
+@click.option("--format", "form", type=_FORMATS, default="text", show_default=True)
+@click.option("--report", type=_file(exists=False), help="Write the JSON report here as well.")
+@click.pass_context
+def transcribe(
+    ctx: click.Context,
+    manifest: str,
+    model: str,
+    language: str | None,
+    beam_size: int,
+    device: Literal["auto", "cpu", "cuda"],
+    compute_type: str,
+    threads: int,
+    offline: bool,
+    normaliser: str,
+    by: tuple[str, ...],
+    min_words: int,
+    min_utterances: int,
+    level: float,
+    resamples: int,
+    seed: int,
+    timeout: float | None,
+    hypotheses: Path | None,
+    gate: tuple[str, ...],
+    form: str,
+    report: Path | None,
+) -> None:
+    """Word and character error rate of MANIFEST.
+
+    MANIFEST is a JSON-lines file (audio_filepath, text, duration, offset, speaker, lang and any
+    metadata), a CSV or TSV table, a Kaldi directory, a LibriSpeech tree, or corpus:NAME.
+
+    Exit code 3 where a gate failed, 1 where an utterance did: it counts as fully deleted.
+    """
+    from aural.evaluate.gate import check_gates, parse_gate
+    from aural.evaluate.recogniser import model_recogniser
+    from aural.evaluate.report import GATE_MEASURES, SLICE_MEASURES
+    from aural.evaluate.transcribe import evaluate_transcribe
+
+    gates = [parse_gate(text, GATE_MEASURES) for text in gate]
+    for each in gates:
+        if each.measure in SLICE_MEASURES and not by:
+            raise InputError(f"the gate {each} is on slices: say with --by which")
+    _check_writable(report)
+    result = evaluate_transcribe(
+        manifest,
+        model_recogniser(
+            model,
+            language=language,
+            beam_size=beam_size,
+            device=device,
+            compute_type=compute_type,
+            threads=threads,
+            offline=offline,
+        ),
+        normaliser=normaliser,
+        by=by,
+        min_words=min_words,
+        min_utterances=min_utterances,
+        level=level,
+        resamples=resamples,
+        seed=seed,
+        timeout=timeout,
+        hypotheses=hypotheses,
+        progress=_progress(),
+    )
+    _publish(result, form, report)
+    passed = _tell(check_gates(gates, result.measures()))
+    if result.failures:
+        say(f"{len(result.failures)} of {len(result.rows)} utterances failed")
+    ctx.exit(EXIT_GATE if not passed else EXIT_FAILED_INPUT if result.failures else 0)
+
+
+def _publish(result: Report, form: str, path: Path | None) -> None:
+    """The report on stdout, and as JSON in the file."""
+    from aural.evaluate.render import as_markdown, as_text, report_tables
+    from aural.evaluate.report import report_text
+
+    if path is not None:
+        path.write_text(report_text(result), encoding="utf-8")
+    if form == "json":
+        write(report_text(result))
+    else:
+        write((as_text if form == "text" else as_markdown)(report_tables(result)))
+
+
+@command.command(name="compare")
+@click.argument("first", type=_file(exists=True))
+@click.argument("second", type=_file(exists=True))
+@click.option("--level", default=0.95, show_default=True, help="Of the intervals.")
+@click.option("--resamples", default=10_000, show_default=True, help="Draws an interval.")
+@click.option("--seed", default=0, show_default=True, help="Of the draws.")
+@click.option(
+    "--gate",
+    multiple=True,
+    metavar="CONDITION",
+    help='Exit 3 unless it holds: "wer.difference.high<0.3%", "wer.p<0.05".',
+)
+@click.option("--format", "form", type=_FORMATS, default="text", show_default=True)
+@click.pass_context
+def compare(
+    ctx: click.Context,
+    first: Path,
+    second: Path,
+    level: float,
+    resamples: int,
+    seed: int,
+    gate: tuple[str, ...],
+    form: str,
+) -> None:
+    """Whether two systems differ: SECOND's error rates less FIRST's, paired.
+
+    FIRST and SECOND are what --report wrote for the same manifest under the same normaliser.
+    """
+    import json
+
+    from aural.evaluate.compare import COMPARISON_MEASURES
+    from aural.evaluate.compare import compare as compare_reports
+    from aural.evaluate.gate import check_gates, parse_gate
+    from aural.evaluate.render import as_markdown, as_text, comparison_tables
+    from aural.evaluate.report import read_report
+
+    gates = [parse_gate(text, COMPARISON_MEASURES) for text in gate]
+    result = compare_reports(
+        read_report(first), read_report(second), level=level, resamples=resamples, seed=seed
+    )
+    if form == "json":
+        write(json.dumps(result.as_json(), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+    else:
+        write((as_text if form == "text" else as_markdown)(comparison_tables(result)))
+    ctx.exit(0 if _tell(check_gates(gates, result.measures())) else EXIT_GATE)
+
+
+def _check_writable(path: Path | None) -> None:
+    """Find out before hours of recognition, not after."""
+    if path is not None and not path.parent.is_dir():
+        raise InputError(f"{path.parent}: no such directory to write the report to")
+
+
+def _tell(results: tuple[GateResult, ...]) -> bool:
+    """Every gate's outcome on stderr; whether all passed."""
+    for each in results:
+        say(str(each))
+    return all(each.passed for each in results)
+
+
+def _progress() -> Callable[[int, int], None]:
+    """A counter that rewrites its line on a terminal, and else says every tenth."""
+    terminal = sys.stderr.isatty()
+
+    def show(done: int, count: int) -> None:
+        if terminal:
+            click.echo(f"\r{done} of {count}", nl=done == count, err=True)
+        elif done == count or done % max(1, count // 10) == 0:
+            say(f"{done} of {count} utterances")
+
+    return show

@@ -1,0 +1,81 @@
+"""The recogniser that `aural transcribe` is, made ready to be evaluated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from aural.data.sound import sound_of
+from aural.evaluate.transcribe import Recogniser
+
+if TYPE_CHECKING:
+    from aural.data.utterance import Utterance
+    from aural.types import Transcript
+
+FROM_MANIFEST = "manifest"
+DETECTOR = "silero/16k"
+"""What tasks.transcribe finds speech with."""
+
+
+def model_recogniser(
+    model: str = "whisper/base",
+    *,
+    language: str | None = None,
+    beam_size: int = 5,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    compute_type: str = "auto",
+    threads: int = 0,
+    offline: bool = False,
+) -> Recogniser:
+    """tasks.transcribe with a model by name, its weights loaded before the first utterance.
+
+    Args:
+        model: family/variant.
+        language: A code; "manifest" for what each utterance says it is; None to tell it from the
+            sound.
+        beam_size: Hypotheses kept while decoding.
+        device: Where to run.
+        compute_type: Arithmetic of the weights.
+        threads: Of one recognition; 0 lets the family choose.
+        offline: Never look for weights beyond this machine.
+
+    Raises:
+        UnknownName: there is no such model.
+    """
+    from aural import models
+
+    entry = models.find(model)
+
+    def prepare() -> None:
+        models.load(
+            model, device=device, compute_type=compute_type, threads=threads, offline=offline
+        )
+        models.load(DETECTOR, offline=offline)
+
+    def transcribe_one(utterance: Utterance) -> Transcript:
+        from aural.tasks.transcribe import transcribe
+
+        spoken = (utterance.language or None) if language == FROM_MANIFEST else language
+        return transcribe(
+            sound_of(utterance),
+            model=model,
+            language=spoken,
+            beam_size=beam_size,
+            device=device,
+            compute_type=compute_type,
+            threads=threads,
+        )
+
+    settings = {
+        "language": language or "told from the sound",
+        "beam_size": beam_size,
+        "device": device,
+        "compute_type": compute_type,
+        "threads": threads,
+    }
+    return Recogniser(
+        model=model,
+        transcribe=transcribe_one,
+        prepare=prepare,
+        weights={file.name: file.sha256 for file in entry.weights.files},
+        settings=", ".join(f"{name} {value}" for name, value in settings.items()),
+    )
