@@ -1,4 +1,4 @@
-"""Small recordings of every container, made from committed speech by soundfile, PyAV and by hand."""
+"""Small recordings of every container, made of real speech by soundfile, PyAV and by hand."""
 
 import functools
 import io
@@ -50,7 +50,7 @@ LOSSLESS = (
 
 @functools.cache
 def speech(sample_rate: int, channels: int = 1, seconds: float = 2.5) -> np.ndarray:
-    """Real speech, float32 of shape (channel, time); the second channel is the first, negated, backwards."""
+    """Real speech, float32 of shape (channel, time); the second channel is it negated, backwards."""
     samples, rate = soundfile.read(SPEECH, dtype="float32")
     mono = soxr.resample(samples, rate, sample_rate)[: int(seconds * sample_rate)] * 0.7
     mono = np.round(mono * 32768) / np.float32(32768)  # what 16 bit holds exactly

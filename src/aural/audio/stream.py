@@ -191,9 +191,15 @@ def resampled(signal: Signal, rate: int) -> Iterator[np.ndarray]:
     if rate == signal.sample_rate:
         yield from signal.blocks
         return
+    total = 0
     for block in signal.blocks:
-        yield np.clip(resampler.push(block), -1.0, 1.0)
-    yield np.clip(resampler.finish(), -1.0, 1.0)
+        samples = resampler.push(block)
+        total += samples.shape[-1]
+        yield np.clip(samples, -1.0, 1.0)
+    samples = resampler.finish()
+    if total + samples.shape[-1] == 0:
+        raise EmptyAudio(f"{signal.label}: it is too short to hold a sample at {rate} Hz")
+    yield np.clip(samples, -1.0, 1.0)
 
 
 def exact_blocks(pieces: Iterator[np.ndarray], length: int) -> Iterator[np.ndarray]:
