@@ -11,7 +11,7 @@ from typing import Any
 from aural.cli.console import plain, say, write
 from aural.cli.inputs import STDIN, Input
 from aural.cli.outputs import Folder, stamp
-from aural.errors import AudioError, AuralError
+from aural.errors import AuralError, InputError, UnknownName
 from aural.formats import FORMATS
 
 EXIT_SOME_FAILED = 1
@@ -54,8 +54,8 @@ class Failure:
 def run_batch(batch: Batch, items: Sequence[Input]) -> int:
     """Work through the inputs; the exit code.
 
-    An AuralError that is not about one file's audio (no weights, an option out of range) stops
-    the run, for every other input would meet it too.
+    An AuralError that every other input would meet too (no weights, no such model, a full disk, a
+    format that this result lacks something for) stops the run.
     """
     failures: list[Failure] = []
     progress = Progress(len(items))
@@ -87,13 +87,13 @@ def attempt(batch: Batch, item: Input, *, headed: bool, progress: "Progress") ->
     try:
         before = (0, 0) if item.source == STDIN else stamp(item.source)
         began = time.monotonic()
-        result = batch.task(item.source)
+        result = heard(batch, item)
+        if isinstance(result, Failure):
+            return result
         took = time.monotonic() - began
         texts = {name: batch.render(result, name, item) for name in batch.formats}
         progress.clear()
         deliver(batch, item, before, texts, Delivery(result, took, headed))
-    except AudioError as error:
-        return Failure(item, type(error).__name__, named(item, str(error)), error.exit_code)
     except (AuralError, BrokenPipeError):
         raise
     except OSError as error:
@@ -106,6 +106,16 @@ def attempt(batch: Batch, item: Input, *, headed: bool, progress: "Progress") ->
         reason = f"{item.source}: bug: {kind}: {error}; AURAL_DEBUG=1 shows where"
         return Failure(item, kind, reason, EXIT_SOME_FAILED)
     return float(getattr(result, "duration", 0.0))
+
+
+def heard(batch: Batch, item: Input) -> Any:
+    """The task's result, or a Failure where the input can't be used."""
+    try:
+        return batch.task(item.source)
+    except UnknownName:
+        raise
+    except InputError as error:
+        return Failure(item, type(error).__name__, named(item, str(error)), error.exit_code)
 
 
 @dataclass(frozen=True)

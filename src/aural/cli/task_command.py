@@ -194,13 +194,16 @@ def choose_formats(task: Task, ctx: click.Context, options: Mapping[str, Any]) -
         return chosen
     lacking = set()
     if task.result is types.Transcript:
-        lacking = {"rttm"} if options.get("word_timestamps") else {"rttm", "ctm"}
+        lacking = {"rttm"} if options.get("word_timestamps", True) else {"rttm", "ctm"}
     return tuple(name for name in task.formats if name not in lacking)
 
 
 def demand_words(ctx: click.Context, options: dict[str, Any], *, wanted: bool) -> None:
-    """Turn on word timestamps where the output needs them and nobody turned them off."""
-    if not wanted or options.get("word_timestamps"):
+    """Turn on word timestamps where the output needs them and nobody turned them off.
+
+    A task without that option always gives the times of words.
+    """
+    if not wanted or options.get("word_timestamps", True):
         return
     if ctx.get_parameter_source("word_timestamps") is not ParameterSource.DEFAULT:
         raise click.UsageError("this output needs --word-timestamps", ctx)
