@@ -28,6 +28,8 @@ CONNECT_SECONDS = 3.0
 START_SECONDS = 30.0
 STALL_SECONDS = 60.0
 KEPT_LINES = 400
+SCAFFOLD_BYTES = 4096
+"""What a client may write below its folder (locks, tags) before any source has answered."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,12 @@ class _Output:
 
     def read(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            if line.lstrip().startswith(self.signs):
-                self.last = time.monotonic()
-            self.lines.append(line.rstrip()[:500])
-            del self.lines[:-KEPT_LINES]
+        with process.stdout as lines:
+            for line in lines:
+                if line.lstrip().startswith(self.signs):
+                    self.last = time.monotonic()
+                self.lines.append(line.rstrip()[:500])
+                del self.lines[:-KEPT_LINES]
 
 
 def run_watched(
@@ -111,7 +114,7 @@ def _watch(
     while process.poll() is None:
         time.sleep(0.05)
         now, size = time.monotonic(), _bytes_below(folder)
-        if size != seen:
+        if size != seen and size - before > SCAFFOLD_BYTES:
             seen, grown_at = size, now
             come, expected = (size - before) / 1e6, expectation.expected / 1e6
             _progress(f"{expectation.what}: {come:.0f} of {expected:.0f} MB")

@@ -44,7 +44,7 @@ def fetch_from_hub(name: str, weights: Weights, folder: Path) -> dict[str, Path]
         Expectation(
             source=f"Hub repository {weights.hub_repo}",
             what=name,
-            signs=("connecting",),
+            signs=("connecting", "fetched"),
             expected=weights.size,
             limit=weights.size + SPARE_BYTES,
         ),
@@ -55,7 +55,7 @@ def fetch_from_hub(name: str, weights: Weights, folder: Path) -> dict[str, Path]
 
 
 def main() -> None:
-    """The child: its first line of output starts the clock."""
+    """The child: each line it prints is a sign of life, and the first starts the clock."""
     request = json.loads(sys.argv[1])
     from huggingface_hub import constants, hf_hub_download
 
@@ -65,6 +65,7 @@ def main() -> None:
         hf_hub_download(
             request["repo"], name, revision=request["revision"], local_dir=request["folder"]
         )
+        print("fetched", name, flush=True)  # noqa: T201
 
 
 def _knock(endpoint: str) -> None:
