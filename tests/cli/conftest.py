@@ -19,7 +19,8 @@ STANDIN = [sys.executable, str(Path(__file__).with_name("standin_aural.py"))]
 def nothing_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No variable or file of whoever runs the tests decides about them."""
     for name in [name for name in os.environ if name.startswith("AURAL_")]:
-        monkeypatch.delenv(name)
+        if name not in {"AURAL_CACHE", "AURAL_MODELS"}:
+            monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "configuration"))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
 
