@@ -23,13 +23,13 @@ from aural.audio.stream import stream
 from aural.errors import InputError
 from aural.models.whisper import DecodingOptions
 from aural.tasks.detect_speech import SpanFinder, SpeechOptions
-from aural.types import Segment, Span, Transcript, Word
+from aural.types import LanguageGuess, Segment, Span, Tag, Transcript, Word
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from aural.audio.source import Source
-    from aural.types import Hypothesis, Recogniser, SpeechDetector
+    from aural.types import Hypothesis, LanguageIdentifier, Recogniser, SpeechDetector
 
 MIN_SILENCE_SECONDS = 0.3
 PAD_SECONDS = 0.15
@@ -37,6 +37,7 @@ PAD_SECONDS = 0.15
 PAUSE_SECONDS = 0.8
 """A silence between words that ends a segment."""
 MAX_SEGMENT_SECONDS = 12.0
+IDENTIFYING_WINDOWS = 4
 _SENTENCE_END = re.compile(r"[.?!。?!…]['\"”’)\]]*$")
 _ABBREVIATION = re.compile(r"^\W*(?:[A-Z][a-z]{0,3}|[a-z]|(?:\w\.)+\w)\.$")
 _EVERYTHING = 1e-6
@@ -110,11 +111,36 @@ def transcribe(
         initial_prompt=initial_prompt,
         hotwords=hotwords,
     )
-    windows = WindowOptions(chunk_seconds, batch_size, vad_threshold, vad_filter, channel)
-    recogniser = models.load(model, device=device, compute_type=compute_type, threads=threads)
-    run = Transcription(source, recogniser, models.load("silero/16k"), options, windows)
+    run = transcribe_segments(
+        source,
+        model=model,
+        decoding=options,
+        cutting=WindowOptions(chunk_seconds, batch_size, vad_threshold, vad_filter, channel),
+        device=device,
+        compute_type=compute_type,
+        threads=threads,
+    )
     segments = tuple(run)
     return Transcript(segments, run.language, run.language_probability, run.duration, model)
+
+
+def transcribe_segments(
+    source: Source,
+    *,
+    model: str = "whisper/base",
+    decoding: DecodingOptions = DecodingOptions(),  # noqa: B008  (frozen)
+    cutting: WindowOptions | None = None,
+    device: str = "auto",
+    compute_type: str = "auto",
+    threads: int = 0,
+) -> Transcription:
+    """Segments one by one, the first before a long recording is read to its end; else `transcribe`.
+
+    What comes back is iterated once; it then knows the language and the duration.
+    """
+    recogniser = models.load(model, device=device, compute_type=compute_type, threads=threads)
+    detector = models.load("silero/16k")
+    return Transcription(source, recogniser, detector, decoding, cutting or WindowOptions())
 
 
 @dataclass(frozen=True)
@@ -188,17 +214,17 @@ class Transcription:
         windows: WindowOptions,
     ) -> None:
         self.source, self.recogniser, self.detector = source, recogniser, detector
-        self.options, self.windows = options, windows
+        self.options, self.cutting = options, windows
         self.language = options.language or ""
         self.language_probability = 1.0 if options.language else 0.0
         self.duration = 0.0
 
     def __iter__(self) -> Iterator[Segment]:
-        size = self.windows.batch_size * self.recogniser.workers
+        size = self.cutting.batch_size * self.recogniser.workers
         waiting: deque[_Group] = deque()
         with (
             ThreadPoolExecutor(self.recogniser.workers) as pool,
-            closing(self._windows()) as windows,
+            closing(self.windows()) as windows,
         ):
             try:
                 while group := list(itertools.islice(windows, size)):
@@ -211,23 +237,24 @@ class Transcription:
                 for group_ in waiting:
                     group_.cancel()
 
-    def _windows(self) -> Generator[Window]:
-        for pieces in packed_pieces(self._pieces(), self.windows.chunk_seconds):
+    def windows(self) -> Generator[Window]:
+        """Speech in windows, as the source is read; closing it closes the source."""
+        for pieces in packed_pieces(self._pieces(), self.cutting.chunk_seconds):
             samples = np.concatenate([piece.samples for piece in pieces])
             yield Window(samples, tuple(piece.span for piece in pieces))
 
     def _pieces(self) -> Iterator[Piece]:
         """Speech, cut out as soon as its span is known."""
-        recording = _Recording(self.detector.sample_rate, 2 * self.windows.chunk_seconds + 5)
+        recording = _Recording(self.detector.sample_rate, 2 * self.cutting.chunk_seconds + 5)
         for span in self._spans(recording):
             yield Piece(span, recording.cut(span))
 
     def _spans(self, recording: _Recording) -> Iterator[Span]:
         rate = self.detector.sample_rate
-        options = self.windows.speech
+        options = self.cutting.speech
         finder = SpanFinder(options, self.detector.frame_length / rate)
         listener = self.detector.stream()
-        for block in stream(self.source, sample_rate=rate, channel=self.windows.channel):
+        for block in stream(self.source, sample_rate=rate, channel=self.cutting.channel):
             recording.append(block)
             yield from finder.push(np.maximum(listener.push(block), _EVERYTHING))
         self.duration = recording.duration
@@ -237,9 +264,11 @@ class Transcription:
 
     def _submit(self, pool: ThreadPoolExecutor, windows: list[Window]) -> _Group:
         if not self.language:
-            self._identify(windows)
+            first = [window.samples for window in windows[:IDENTIFYING_WINDOWS]]
+            best = likeliest_language(self.recogniser, first).tags[0]
+            self.language, self.language_probability = best.label, best.score
         options = replace(self.options, language=self.language)
-        batches = _batches(windows, self.recogniser.workers, self.windows.batch_size)
+        batches = _batches(windows, self.recogniser.workers, self.cutting.batch_size)
         return _Group(
             windows,
             batches,
@@ -248,16 +277,6 @@ class Transcription:
                 for batch in batches
             ],
         )
-
-    def _identify(self, windows: list[Window]) -> None:
-        """The likeliest language over the first windows, each counted by its length."""
-        first = [window.samples for window in windows[:4]]
-        totals: dict[str, float] = {}
-        for guess, samples in zip(self.recogniser.identify_language(first), first, strict=True):
-            for tag in guess.tags:
-                totals[tag.label] = totals.get(tag.label, 0.0) + tag.score * samples.size
-        self.language = max(totals, key=lambda label: totals[label])
-        self.language_probability = totals[self.language] / sum(totals.values())
 
     def _finish(self, group: _Group) -> Iterator[Segment]:
         for window, hypothesis in zip(group.windows, group.results(), strict=True):
@@ -283,6 +302,19 @@ class _Group:
     def cancel(self) -> None:
         for future in self.futures:
             future.cancel()
+
+
+def likeliest_language(
+    identifier: LanguageIdentifier, windows: Sequence[np.ndarray]
+) -> LanguageGuess:
+    """Languages by falling mean probability over the windows, each counted by its length."""
+    totals: dict[str, float] = {}
+    for guess, samples in zip(identifier.identify_language(windows), windows, strict=True):
+        for tag in guess.tags:
+            totals[tag.label] = totals.get(tag.label, 0.0) + tag.score * samples.size
+    whole = sum(totals.values())
+    tags = (Tag(label, score / whole) for label, score in totals.items())
+    return LanguageGuess(tuple(sorted(tags, key=lambda tag: -tag.score)))
 
 
 def _batches(windows: list[Window], workers: int, batch_size: int) -> list[list[int]]:
