@@ -415,9 +415,10 @@ def test_textgrid_has_a_tier_a_speaker(tmp_path: Path) -> None:
 
 
 def test_other_results_have_their_formats() -> None:
-    guess = LanguageGuess((Tag("en", 0.9), Tag("de", 0.1)))
-    assert render(guess, "txt") == "en 0.9000\nde 0.1000\n"
+    guess = LanguageGuess((Tag("en", 0.9), Tag("de", 0.095), Tag("nl", 0.005)))
+    assert render(guess, "txt") == "en 0.9000\nde 0.0950\n"
     assert json.loads(render(guess, "json"))["language"] == "en"
+    assert len(render(guess, "tsv").splitlines()) == 4
     activity = SpeechActivity((Span(0.5, 1.0),), 2.0)
     assert render(activity, "txt") == "0.500 1.000\n"
     assert json.loads(render(activity, "json"))["speech_seconds"] == 0.5

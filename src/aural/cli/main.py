@@ -6,6 +6,7 @@ reader of our output went away; 143 terminated.
 """
 
 import os
+import re
 import signal
 import sys
 from importlib import import_module
@@ -46,6 +47,7 @@ class CommandLine(click.Group):
         module = import_module(f"aural.cli.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         command.name = cmd_name
+        command.short_help = command.short_help or first_sentence(command.help or "")
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -59,6 +61,11 @@ class CommandLine(click.Group):
             ctx.exit(error.exit_code)
         except BrokenPipeError:
             leave_broken_pipe()
+
+
+def first_sentence(text: str) -> str:
+    """What stands before the first full stop, colon or semicolon, in one line."""
+    return re.split(r"[.:;](?:\s|$)", " ".join(text.split()), maxsplit=1)[0]
 
 
 def print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

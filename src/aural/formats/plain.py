@@ -5,6 +5,9 @@ from collections.abc import Iterable, Sequence
 from aural.formats.layout import Layout, interval, lines, one_line, seconds, spoken
 from aural.types import Diarization, LanguageGuess, Span, SpeechActivity, Transcript
 
+SHOWN = 0.01
+"""The probability from which a language is worth a person's line; tsv and json hold them all."""
+
 
 def write_txt(transcript: Transcript, _: Layout) -> str:
     """One line a segment; a known speaker stands before it as "[name]: "."""
@@ -43,8 +46,9 @@ def write_turns_tsv(diarization: Diarization, _: Layout) -> str:
 
 
 def write_languages_txt(guess: LanguageGuess, _: Layout) -> str:
-    """A line a language: code and probability."""
-    return lines(f"{one_line(tag.label)} {tag.score:.4f}" for tag in guess.tags)
+    """A line a language: code and probability; the first, and those of at least SHOWN."""
+    likely = [tag for tag in guess.tags[1:] if tag.score >= SHOWN]
+    return lines(f"{one_line(tag.label)} {tag.score:.4f}" for tag in (*guess.tags[:1], *likely))
 
 
 def write_languages_tsv(guess: LanguageGuess, _: Layout) -> str:
