@@ -145,7 +145,7 @@ def _failures(report: Report) -> Table:
 
 def _circumstances(report: Report) -> Table:
     speed, used = report.speed, report.normaliser
-    factor = speed.real_time_factor
+    factor, peak = speed.real_time_factor, speed.peak_memory
     facts = {
         "model": report.model,
         **{f"sha256 of {name}": digest for name, digest in report.weights.items()},
@@ -155,7 +155,7 @@ def _circumstances(report: Report) -> Table:
         "real-time factor": "not timed" if factor is None else f"{factor:.4f}",
         "audio": f"{speed.audio_seconds:.1f} s",
         "processing": f"{speed.processing_seconds:.1f} s",
-        "peak memory": f"{speed.peak_memory / 2**20:.0f} MiB",
+        "peak memory": "not measured" if peak is None else f"{peak / 2**20:.0f} MiB",
         "bootstrap": f"{report.sampling.resamples} resamples, seed {report.sampling.seed}",
         **report.machine,
     }

@@ -45,13 +45,13 @@ class NormaliserUsed:
 class Speed:
     """Time and memory. real_time_factor is processing_seconds per audio second of what succeeded.
 
-    peak_memory: bytes this process held at most, the models included; where hypotheses were read
-    from a file it is that of scoring.
+    peak_memory: bytes this process held at most, the models included; None where every hypothesis
+    was read from a file.
     """
 
     audio_seconds: float
     processing_seconds: float
-    peak_memory: int
+    peak_memory: int | None
 
     @property
     def real_time_factor(self) -> float | None:

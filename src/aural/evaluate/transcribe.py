@@ -107,7 +107,8 @@ def evaluate_transcribe(
         raise InputError("give at least one utterance, each with an id of its own")
     normalise = _choose_normaliser(normaliser, utterances)
     kept = Path(hypotheses) if hypotheses is not None else None
-    outcomes = _recognise(utterances, recogniser, timeout, kept, progress)
+    known = read_hypotheses(kept) if kept is not None else {}
+    outcomes = _recognise(utterances, recogniser, known, timeout, kept, progress)
     sampling, guard = Sampling(level, resamples, seed), Guard(min_words, min_utterances)
     rows = tuple(score_row(*pair, normalise) for pair in zip(utterances, outcomes, strict=True))
     heard = ((each, outcome.text) for each, outcome in zip(utterances, outcomes, strict=True))
@@ -123,7 +124,7 @@ def evaluate_transcribe(
         overall=score_rows(rows, sampling),
         breakdowns=tuple(break_down(rows, names, guard, sampling) for names in columns),
         code_switching=code_switching(heard, normalise),
-        speed=_speed(outcomes),
+        speed=_speed(outcomes, recognised=any(each.id not in known for each in utterances)),
         machine=describe_machine(),
         rows=rows,
     )
@@ -164,12 +165,12 @@ def _choose_normaliser(name: str, utterances: Sequence[Utterance]) -> Normaliser
 def _recognise(
     utterances: Sequence[Utterance],
     recogniser: Recogniser,
+    known: Mapping[str, Outcome],
     timeout: float | None,
     kept: Path | None,
     progress: Callable[[int, int], None] | None,
 ) -> list[Outcome]:
-    """One outcome an utterance, in order."""
-    known = read_hypotheses(kept) if kept is not None else {}
+    """One outcome an utterance, in order; those not known are appended to kept as they come."""
     missing = [each for each in utterances if each.id not in known]
     _check_one_system(known, utterances, recogniser if missing else None)
     if missing and recogniser.prepare is not None:
@@ -237,10 +238,10 @@ def _deadline(seconds: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _speed(outcomes: Sequence[Outcome]) -> Speed:
+def _speed(outcomes: Sequence[Outcome], *, recognised: bool) -> Speed:
     done = [each for each in outcomes if not each.error]
     return Speed(
         audio_seconds=sum(each.duration for each in done),
         processing_seconds=sum(each.seconds for each in done),
-        peak_memory=peak_memory(),
+        peak_memory=peak_memory() if recognised else None,
     )
