@@ -101,9 +101,8 @@ class TestBreakdown:
         self, corpus: list[Utterance], noisy: Noisy
     ) -> None:
         odd = replace(corpus[0], metadata={"accent": "rare"})
-        report = evaluate_transcribe(
-            [odd, *corpus[1:]], noisy(self.bad_when(accent="rare")), by=["accent"]
-        )
+        recogniser = noisy(self.bad_when(accent="rare"))
+        report = evaluate_transcribe([odd, *corpus[1:]], recogniser, by=["accent"])
         (by_accent,) = report.breakdowns
         assert by_accent.slices[0].values == ("rare",)
         assert by_accent.slices[0].guarded
