@@ -26,11 +26,12 @@ HOT = (0, 1, 2, 0x7F, 0x80, 0xFE, 0xFF)
 
 
 def mutate(data: bytes, chance: random.Random) -> bytes:
-    """A few random changes: mostly in the header, where the structure is."""
+    """A few random changes: mostly at the ends, where the structure is (MP4's is at the last)."""
     changed = bytearray(data)
     for _ in range(chance.choice((1, 1, 2, 4, 16))):
         size = len(changed)
-        at = chance.randrange(min(size, 256) if chance.random() < 0.7 else size)
+        start, stop = chance.choice(((0, 256), (0, 256), (size - 800, size), (0, size)))
+        at = chance.randrange(max(0, start), min(size, stop))
         kind = chance.randrange(7)
         if kind == 0:
             changed[at] ^= 1 << chance.randrange(8)

@@ -50,7 +50,7 @@ LOSSLESS = (
 
 @functools.cache
 def speech(sample_rate: int, channels: int = 1, seconds: float = 2.5) -> np.ndarray:
-    """Real speech, float32 of shape (channel, time); the second channel is it negated, backwards."""
+    """Real speech, float32 of shape (channel, time); the second is it negated, backwards."""
     samples, rate = soundfile.read(SPEECH, dtype="float32")
     mono = soxr.resample(samples, rate, sample_rate)[: int(seconds * sample_rate)] * 0.7
     mono = np.round(mono * 32768) / np.float32(32768)  # what 16 bit holds exactly

@@ -36,7 +36,7 @@ def reports() -> list[dict]:
 
 
 def test_each_outcome_is_documented(reports):
-    """A crash, a hang or another exception has failed in the fixture; the mix is no mere refusal."""
+    """A crash, a hang or another exception fails the fixture; the mix is no mere refusal."""
     outcomes = [report["outcomes"] for report in reports]
     known = {"Audio", "AudioError", "CorruptAudio", "EmptyAudio", "LimitExceeded"}
     known.add("UnsupportedFormat")

@@ -1,0 +1,175 @@
+"""Decoding a long file to 16 kHz mono in blocks: aural beside soundfile and PyAV by hand.
+
+    python benchmarks/decode.py                 # 3 hours, 5 interleaved runs: about ten minutes
+    python benchmarks/decode.py --hours 0.1 --runs 2
+
+The file is real speech (examples/) tiled, at 44.1 kHz mono. Every run is a process of its own; its
+time is that of decoding, imports apart, and its memory the peak of the process. Prints a Markdown
+table: medians with the least and the most in brackets.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+RATE = 44100
+BLOCK = 65536
+SHORT_SECONDS = 600
+
+
+def by_aural(path: str) -> Iterator[np.ndarray]:
+    """The product: blocks of ten seconds."""
+    from aural.audio.stream import stream
+
+    yield from stream(path, sample_rate=16000)
+
+
+def by_soundfile(path: str) -> Iterator[np.ndarray]:
+    """What one writes by hand with soundfile and soxr."""
+    import soundfile
+    import soxr
+
+    resampler = None
+    with soundfile.SoundFile(path) as sound:
+        resampler = soxr.ResampleStream(sound.samplerate, 16000, 1, dtype="float32")
+        for block in sound.blocks(BLOCK, dtype="float32", always_2d=True):
+            yield resampler.resample_chunk(block.mean(axis=1))
+    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def by_pyav_soxr(path: str) -> Iterator[np.ndarray]:
+    """What one writes by hand with PyAV and soxr."""
+    import av
+    import soxr
+
+    resampler = None
+    with av.open(path) as container:
+        to_float = av.AudioResampler(format="flt", layout="mono")
+        for frame in container.decode(audio=0):
+            for out in to_float.resample(frame):
+                if resampler is None:
+                    resampler = soxr.ResampleStream(out.sample_rate, 16000, 1, dtype="float32")
+                yield resampler.resample_chunk(out.to_ndarray()[0])
+    if resampler is not None:
+        yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def by_pyav(path: str) -> Iterator[np.ndarray]:
+    """What one writes by hand with PyAV alone: FFmpeg's resampler."""
+    import av
+
+    with av.open(path) as container:
+        to_float = av.AudioResampler(format="flt", layout="mono", rate=16000)
+        for frame in container.decode(audio=0):
+            for out in to_float.resample(frame):
+                yield out.to_ndarray()[0]
+        for out in to_float.resample(None):
+            yield out.to_ndarray()[0]
+
+
+SYSTEMS: dict[str, Callable[[str], Iterator[np.ndarray]]] = {
+    "aural": by_aural,
+    "soundfile + soxr": by_soundfile,
+    "PyAV + soxr": by_pyav_soxr,
+    "PyAV": by_pyav,
+}
+
+
+def child(system: str, warm_up: str, path: str) -> None:
+    """Decode path and print what it took; warm_up is a short file that loads the libraries."""
+    for _ in SYSTEMS[system](warm_up):
+        pass
+    start = time.perf_counter()
+    samples = sum(block.size for block in SYSTEMS[system](path))
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "peak_mb": peak, "samples": samples}))
+
+
+def run(system: str, warm_up: Path, path: Path) -> dict[str, float]:
+    """child in a process of its own."""
+    command = [sys.executable, __file__, "--child", system, str(warm_up), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def make(path: Path, seconds: int) -> None:
+    """Speech tiled to seconds, written block by block."""
+    import soundfile
+    import soxr
+
+    clips = [soundfile.read(clip, dtype="float32")[0] for clip in sorted(EXAMPLES.glob("*.flac"))]
+    speech = soxr.resample(np.concatenate(clips), 16000, RATE)
+    with soundfile.SoundFile(path, "w", RATE, 1) as sound:
+        left = seconds * RATE
+        while left > 0:
+            sound.write(speech[:left])
+            left -= speech.size
+
+
+def spread(values: list[float], digits: int) -> str:
+    """Median [least, most]."""
+    low, high = min(values), max(values)
+    return f"{statistics.median(values):.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def measure(folder: Path, kind: str, seconds: int, runs: int) -> None:
+    """Rows of the table for one format."""
+    long, short = folder / f"long.{kind}", folder / f"short.{kind}"
+    warm_up = folder / f"warm.{kind}"
+    make(warm_up, 2)
+    make(short, SHORT_SECONDS)
+    make(long, seconds)
+    results: dict[str, list[dict[str, float]]] = {name: [] for name in SYSTEMS}
+    brief: dict[str, list[dict[str, float]]] = {name: [] for name in SYSTEMS}
+    for _ in range(runs):
+        for name in SYSTEMS:  # interleaved: what the machine does besides hits all alike
+            results[name].append(run(name, warm_up, long))
+            brief[name].append(run(name, warm_up, short))
+    ours = statistics.median(r["seconds"] for r in results["aural"])
+    for name in SYSTEMS:
+        times = [r["seconds"] for r in results[name]]
+        peak = statistics.median(r["peak_mb"] for r in results[name])
+        peak_brief = statistics.median(r["peak_mb"] for r in brief[name])
+        middle = statistics.median(times)
+        print(
+            f"| {kind} | {name} | {spread(times, 2)} | {seconds / middle:.0f} | "
+            f"{middle / ours:.2f} | {peak_brief:.0f} | {peak:.0f} | {peak / peak_brief:.2f} | "
+            f"{results[name][0]['samples']:.0f} |",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Parse the command line and print the table."""
+    parser = argparse.ArgumentParser(description="Decoding speed and memory, side by side.")
+    parser.add_argument("--hours", type=float, default=3.0)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--child", nargs=3, metavar=("SYSTEM", "WARM_UP", "PATH"))
+    arguments = parser.parse_args()
+    if arguments.child:
+        child(*arguments.child)
+        return
+    seconds = round(arguments.hours * 3600)
+    print(
+        f"| format | system | seconds for {arguments.hours:g} h | x real time | aural is faster by "
+        f"| peak MB, 10 min | peak MB, {arguments.hours:g} h | ratio | samples |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ("mp3", "flac"):
+            measure(Path(folder), kind, seconds, arguments.runs)
+
+
+if __name__ == "__main__":
+    main()
