@@ -89,8 +89,7 @@ def dashed(name: str) -> str:
 
 
 def underscored(table: dict[str, Any]) -> dict[str, Any]:
-    """Keys as Python names them, at every depth ([models.fetch] is a table in a table)."""
-    return {
-        key.replace("-", "_"): underscored(value) if isinstance(value, dict) else value
-        for key, value in table.items()
-    }
+    """Options as Python names them; a table in it ([models.fetch]) is of a command, as typed."""
+    options = {k.replace("-", "_"): v for k, v in table.items() if not isinstance(v, dict)}
+    tables = {dashed(k): underscored(v) for k, v in table.items() if isinstance(v, dict)}
+    return options | tables

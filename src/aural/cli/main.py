@@ -64,8 +64,8 @@ class CommandLine(click.Group):
 
 
 def first_sentence(text: str) -> str:
-    """What stands before the first full stop, colon or semicolon, in one line."""
-    return re.split(r"[.:;](?:\s|$)", " ".join(text.split()), maxsplit=1)[0]
+    """What stands before the first full stop, in one line."""
+    return re.split(r"\.(?:\s|$)", " ".join(text.split()), maxsplit=1)[0]
 
 
 def print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
