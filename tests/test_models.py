@@ -3,13 +3,17 @@
 import dataclasses
 import inspect
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 from aural import models
 from aural.errors import UnknownName
 from aural.store.verify import SUFFIXES
+from aural.types import LanguageIdentifier, SpeechDetector
 
 FAMILIES = models.families()
 NAMES = models.names()
@@ -86,3 +90,80 @@ def test_unknown_variant_names_the_choices(family: str) -> None:
     with pytest.raises(UnknownName) as caught:
         models.find(f"{family}/no-such-variant")
     assert all(f"{family}/{name}" in str(caught.value) for name in models.family(family).VARIANTS)
+
+
+IN_WHEELS = [name for name in NAMES if all(file.parts for file in models.find(name).weights.files)]
+"""What works where there is no Hub: loaded here on its real weights."""
+
+
+def load(name: str) -> Any:
+    """The model on at most two threads."""
+    return models.load(name, device="cpu", threads=2)
+
+
+@pytest.fixture(scope="module")
+def speech(examples: Path) -> np.ndarray:
+    """7 s of a real reading, float32 at 16 kHz."""
+    samples, rate = soundfile.read(examples / "sense_and_sensibility_0870.flac", dtype="float32")
+    assert rate == 16000
+    return samples
+
+
+def test_defaults_need_no_hub() -> None:
+    assert {"whisper/base", "whisper/tiny.en", "silero/16k"} <= set(IN_WHEELS)
+
+
+@pytest.mark.parametrize("name", IN_WHEELS)
+def test_capability_contracts_on_real_weights(name: str, speech: np.ndarray) -> None:
+    model = load(name)
+    assert model is load(name)
+    checked = 0
+    if hasattr(model, "speech_probabilities"):
+        check_speech_detector(model, speech)
+        checked += 1
+    if hasattr(model, "identify_language") and len(model.languages) > 1:
+        check_language_identifier(model, speech)
+        checked += 1
+    if hasattr(model, "recognise"):
+        check_recogniser(model, speech)
+        checked += 1
+    assert checked, "a model can do something that a contract covers"
+
+
+def check_speech_detector(model: SpeechDetector, speech: np.ndarray) -> None:
+    """Shape, range, same input same output, a stream equals the whole, speech against silence."""
+    scores = model.speech_probabilities(speech)
+    assert scores.dtype == np.float32
+    assert scores.shape == (-(-len(speech) // model.frame_length),)
+    assert 0 <= scores.min() <= scores.max() <= 1
+    np.testing.assert_array_equal(scores, model.speech_probabilities(speech))
+    stream = model.stream()  # type: ignore[attr-defined]
+    pieces = [stream.push(piece) for piece in np.array_split(speech, 37)] + [stream.finish()]
+    np.testing.assert_array_equal(np.concatenate(pieces), scores)
+    assert scores.mean() > 0.5
+    assert model.speech_probabilities(np.zeros(16000, np.float32)).max() < 0.5
+    assert model.speech_probabilities(np.zeros(0, np.float32)).shape == (0,)
+
+
+def check_language_identifier(model: LanguageIdentifier, speech: np.ndarray) -> None:
+    """A guess a window, scores that fall and sum to 1, and a batch that changes no answer."""
+    alone, short = model.identify_language([speech]), model.identify_language([speech[:32000]])
+    both = model.identify_language([speech, speech[:32000]])
+    assert [guess.language for guess in both] == ["en", "en"]
+    for one, of_batch in zip([*alone, *short], both, strict=True):
+        scores = [tag.score for tag in one.tags]
+        assert scores == sorted(scores, reverse=True)
+        assert sum(scores) == pytest.approx(1, abs=1e-3)
+        assert of_batch.tags[0].score == pytest.approx(scores[0], abs=0.05)
+
+
+def check_recogniser(model: Any, speech: np.ndarray) -> None:
+    """A hypothesis a window, the same each time, in the window's time, and what was read."""
+    first, again = model.recognise([speech]), model.recognise([speech])
+    assert first == again
+    assert len(first) == 1
+    assert first[0].language == "en"
+    text = "".join(segment.text for segment in first[0].segments)
+    assert "had then leisure to consider" in text
+    for segment in first[0].segments:
+        assert 0 <= segment.start <= segment.end <= len(speech) / 16000 + 0.1
