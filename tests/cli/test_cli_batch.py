@@ -7,7 +7,7 @@ import pytest
 from standin_aural import Run
 
 from aural.cli.console import plain
-from aural.cli.outputs import JOURNAL, open_folder
+from aural.cli.outputs import JOURNAL, open_folder, write_whole
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -43,6 +43,7 @@ def test_several_files_are_headed_by_their_names(run: Run, talks: Path) -> None:
         ([], "give a file, a folder, a glob, or - for stdin"),
         (["F", "-f", "txt,srt"], "stdout takes one format"),
         (["F", "G", "-f", "srt"], "2 inputs need --output-dir for srt"),
+        (["F", "--json", "-f", "srt"], "--output-format needs --output-dir with it"),
         (["F", "--resume"], "--resume is about files"),
         (["F", "--overwrite"], "--overwrite is about files"),
         (["F", "-o", "O", "--resume", "--overwrite"], "give one"),
@@ -235,6 +236,23 @@ def test_a_torn_or_forged_journal_is_no_proof(run: Run, talks: Path, tmp_path: P
     assert run("echo", talks / "a/x.wav", "-o", out, "--resume").exit_code == 0
     assert redone(out) == {"x.txt"}
     assert (out / JOURNAL).read_bytes() == forged + whole
+
+
+def test_a_write_that_is_cut_short_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.txt"
+    path.write_bytes(b"before")
+
+    def cut(part: Path, content: bytes) -> int:
+        with part.open("wb") as file:
+            file.write(content[:2])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", cut)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(path, b"after")
+    assert tree(tmp_path) == {"x.txt": b"before"}
 
 
 def test_two_runs_do_not_write_to_one_folder(run: Run, talks: Path, tmp_path: Path) -> None:

@@ -218,6 +218,10 @@ def check_usage(ctx: click.Context, formats: Sequence[str], count: int) -> None:
         raise click.UsageError("--resume keeps what --overwrite replaces; give one", ctx)
     if ctx.params["output_dir"] is not None:
         return
+    asked = ctx.get_parameter_source("output_format") is ParameterSource.COMMANDLINE
+    if ctx.params["json"] and asked:
+        message = "--json prints json records; --output-format needs --output-dir with it"
+        raise click.UsageError(message, ctx)
     for name in ("resume", "overwrite"):
         if ctx.params[name]:
             raise click.UsageError(f"--{name} is about files; give --output-dir", ctx)
