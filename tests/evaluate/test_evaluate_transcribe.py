@@ -337,6 +337,15 @@ class TestReport:
         for text in (as_text(report_tables(report)), as_markdown(report_tables(report))):
             assert "9 voices: does not generalise to others" in text
 
+    def test_a_slice_of_few_voices_says_so_where_the_whole_has_enough(
+        self, corpus: list[Utterance], perfect: Recogniser
+    ) -> None:
+        report = evaluate_transcribe(corpus, perfect, by=["accent"])
+        assert report.overall.clusters.unit == "speaker"
+        lines = as_text(report_tables(report)).splitlines()
+        (southern,) = (line for line in lines if line.strip().startswith("southern"))
+        assert southern.endswith("4 voices: does not generalise to others")
+
     def test_the_normaliser_is_named_and_chosen_by_language(
         self, corpus: list[Utterance], perfect: Recogniser
     ) -> None:

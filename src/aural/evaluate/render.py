@@ -87,7 +87,8 @@ def _overall(report: Report) -> Table:
 
 def _breakdown(report: Report, breakdown: Breakdown) -> Table:
     rows = tuple(
-        (_name(each), *_score(each.score, guarded=each.guarded)) for each in breakdown.slices
+        (_name(each), *_score(each.score, note=_slice_note(each, report)))
+        for each in breakdown.slices
     )
     guard = report.guard
     lines = []
@@ -166,13 +167,19 @@ def _name(each: Slice) -> str:
     return " * ".join(each.values)
 
 
-def _score(score: Score, *, guarded: bool = False) -> tuple[str, ...]:
+def _slice_note(each: Slice, report: Report) -> str:
+    """Why a slice is not to be judged as the whole is: its size, or how few spoke in it."""
+    clusters = each.score.clusters
+    fewer = clusters.note if clusters.unit != report.overall.clusters.unit else ""
+    return "; ".join(filter(None, ("too few" if each.guarded else "", fewer)))
+
+
+def _score(score: Score, *, note: str = "") -> tuple[str, ...]:
     counts = score.wer.counts
     numbers = (
         counts.reference, counts.substitutions, counts.deletions, counts.insertions,
         score.utterances, score.failed,
     )  # fmt: skip
-    note = "too few" if guarded else ""
     return (_rate(score.wer), _rate(score.cer), *(str(number) for number in numbers), note)
 
 
