@@ -235,6 +235,18 @@ def test_killed_fetch_leaves_a_good_state(split: Weights, hub: Hub, cache: Path)
     assert not scratch[0].exists()
 
 
+def test_interrupted_fetch_cleans_up_after_itself(split: Weights, hub: Hub, cache: Path) -> None:
+    hub.files = {PREFIX + "model.bin": MODEL, PREFIX + "config.json": CONFIG}
+    hub.stall_after = 1000
+    process = start_fetcher(*REPO.values())
+    assert hub.stalled.wait(30)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert not any(name.endswith("model.bin") for name in left_behind(cache))
+    assert list(cached(NAME).parent.glob(".variant.fetch-*")) == []
+
+
 def test_cache_that_cannot_be_written(
     split: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
