@@ -55,7 +55,7 @@ class Entry:
 
 
 _loaded: dict[tuple[str, str, str, int], Any] = {}
-_load_lock = threading.Lock()
+_load_lock = threading.RLock()
 
 
 def families() -> tuple[str, ...]:
@@ -139,7 +139,7 @@ def _own(name: str) -> Entry:
             f"{name!r}: family {family_name!r} can't be loaded from a directory; "
             f"it has: {', '.join(module.VARIANTS)}"
         )
-    directory = check_own_directory(Path(path))
+    directory = check_own_directory(Path(path).expanduser())
     return Entry(
         name=name,
         family=family_name,
