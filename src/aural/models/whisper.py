@@ -5,10 +5,11 @@ OpenAI, MIT, in CTranslate2's format as converted by Systran (distil-large-v3: H
 turbo: Mobius Labs' conversion). Every file is pinned by SHA-256; base and tiny.en are also found
 in wheels, the other sizes on the Hub only.
 
-A window is float32 samples of at most 30 s, 16 kHz, shape = (time,). It becomes a log-mel of
-(n_mels, time / 160), padded with TAIL_SECONDS of silence and no further: the encoder then gives
-one state every 20 ms, (time / 320, d_model). Without that tail the decoder, which was trained on
-windows padded to 30 s, misses its cue to stop and repeats itself.
+A window is float32 samples of at most 30 s, 16 kHz, shape = (time,). It is padded with silence,
+TAIL_SECONDS at least, to the next of a few lengths STEP_SECONDS apart, not to 30 s. It becomes a
+log-mel of (n_mels, time / 160), and one encoder state every 20 ms, (time / 320, d_model). Without
+a tail the decoder, which was trained on windows padded to 30 s, misses its cue to stop and repeats
+itself; were the length left to the batch, a text would depend on its neighbours.
 
 Word times follow the alignment heads' cross-attention by dynamic time warping (the paper's
 reference code, whisper/timing.py).
@@ -17,6 +18,7 @@ reference code, whisper/timing.py).
 from __future__ import annotations
 
 import json
+import math
 import os
 import zlib
 from dataclasses import dataclass, replace
@@ -41,6 +43,7 @@ EXTRA = ""
 SAMPLE_RATE = 16000
 MAX_SECONDS = 30.0
 TAIL_SECONDS = 1.0
+STEP_SECONDS = 3.0
 FRAMES_PER_SECOND = 100
 STATES_PER_SECOND = 50
 MAX_TOKENS = 448
@@ -64,7 +67,7 @@ class Config:
 class DecodingOptions:
     """How text is looked for; names and defaults as in Whisper's reference where they are the same.
 
-    language None means: identify it, once for all windows given together. temperatures beyond the
+    language None means: identify it, once for all windows of a batch. temperatures beyond the
     first are tried, by sampling best_of texts, while a text fails compression_ratio_threshold (it
     repeats itself) or logprob_threshold. A window is without speech when its probability of no
     speech passes no_speech_threshold and its text fails logprob_threshold.
@@ -386,6 +389,14 @@ class Whisper:
         codes = (token[2:-2] for token in tokens if token.startswith("<|") and len(token) < 8)
         return tuple(sorted(code for code in codes if code.isalpha()))
 
+    def padded_length(self, length: int) -> int:
+        """Samples that a window of length samples is padded to; InputError for one over 30 s."""
+        seconds = length / SAMPLE_RATE
+        if seconds > MAX_SECONDS:
+            raise InputError(f"a window lasts {seconds:.1f} s; Whisper takes at most 30 s")
+        steps = max(1, math.ceil(seconds / STEP_SECONDS))
+        return int(min(steps * STEP_SECONDS + TAIL_SECONDS, MAX_SECONDS) * SAMPLE_RATE)
+
     def identify_language(self, windows: Sequence[np.ndarray]) -> list[LanguageGuess]:
         """One guess a window: every language by falling probability."""
         if not self.config.multilingual:
@@ -395,12 +406,21 @@ class Whisper:
     def recognise(
         self, windows: Sequence[np.ndarray], options: DecodingOptions = DecodingOptions()
     ) -> list[Hypothesis]:
-        """One hypothesis a window, decoded as one batch; windows of one length waste nothing.
+        """One hypothesis a window; windows of one padded length are decoded as one batch.
 
         Raises InputError for a window over 30 s or a language the model does not know.
         """
-        if not windows:
-            return []
+        found: dict[int, Hypothesis] = {}
+        lengths = [self.padded_length(window.size) for window in windows]
+        for length in sorted(set(lengths)):
+            alike = [i for i, other in enumerate(lengths) if other == length]
+            batch = self._recognise([windows[i] for i in alike], options)
+            found.update(zip(alike, batch, strict=True))
+        return [found[i] for i in range(len(windows))]
+
+    def _recognise(
+        self, windows: Sequence[np.ndarray], options: DecodingOptions
+    ) -> list[Hypothesis]:
         encoded = self._encode(windows)
         language, probability = self._language(encoded, windows, options)
         options = replace(options, language=language)
@@ -430,13 +450,7 @@ class Whisper:
         """Encoder states, shape = (window, states, d_model), of windows padded to the longest."""
         import ctranslate2
 
-        longest = max(window.size for window in windows)
-        if longest > MAX_SECONDS * SAMPLE_RATE:
-            raise InputError(
-                f"a window lasts {longest / SAMPLE_RATE:.1f} s; Whisper takes at most 30 s"
-            )
-        length = min(longest + int(TAIL_SECONDS * SAMPLE_RATE), int(MAX_SECONDS * SAMPLE_RATE))
-        length += -length % (SAMPLE_RATE // STATES_PER_SECOND)
+        length = max(self.padded_length(window.size) for window in windows)
         features = np.stack(
             [
                 whisper_log_mel(np.pad(window, (0, length - window.size)), self.config.n_mels)

@@ -103,7 +103,7 @@ _TASKS: dict[str, Callable[[str | None], Callable[..., Any]]] = {
 def sound(inputs: Any) -> Source:
     """What the tasks read, from the shapes a pipeline is called with."""
     if isinstance(inputs, np.ndarray):
-        return Audio(inputs.astype(np.float32, copy=False), SAMPLE_RATE)
+        return _audio(inputs, SAMPLE_RATE)
     if not isinstance(inputs, Mapping):
         return inputs
     samples = inputs.get("array", inputs.get("raw"))
@@ -113,4 +113,10 @@ def sound(inputs: Any) -> Source:
             f"a mapping with {', '.join(map(str, inputs))} was given; "
             "give 'array' (or 'raw') and 'sampling_rate' in Hz"
         )
-    return Audio(np.asarray(samples, dtype=np.float32), rate)
+    return _audio(np.asarray(samples), rate)
+
+
+def _audio(samples: np.ndarray, rate: int) -> Audio:
+    if not np.issubdtype(samples.dtype, np.floating):
+        raise InputError(f"samples are {samples.dtype}; give floats in [-1, 1]")
+    return Audio(samples.astype(np.float32, copy=False), rate)

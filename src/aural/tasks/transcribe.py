@@ -38,8 +38,10 @@ PAUSE_SECONDS = 0.8
 """A silence between words that ends a segment."""
 MAX_SEGMENT_SECONDS = 12.0
 IDENTIFYING_WINDOWS = 4
+GROUP_BATCHES = 2
+"""Batches for each worker among whose windows those of one length are looked for."""
 _SENTENCE_END = re.compile(r"[.?!。?!…]['\"”’)\]]*$")
-_ABBREVIATION = re.compile(r"^\W*(?:[A-Z][a-z]{0,3}|[a-z]|(?:\w\.)+\w)\.$")
+_ABBREVIATION = re.compile(r"^\W*(?:[A-Z][a-z]?|[a-z]|Mrs|Prof|Capt|Gen|(?:\w\.)+\w)\.$")
 _EVERYTHING = 1e-6
 
 
@@ -189,20 +191,20 @@ class Window:
     spans: tuple[Span, ...]
 
     def true_time(self, time: float, *, end: bool = False) -> float:
-        """Seconds in the recording of a time in the window; where two spans meet, the end of the
-        one before for an end, else the start of the one after."""
+        """Seconds in the recording of a time in the window, to a millisecond; where two spans meet,
+        the end of the one before for an end, else the start of the one after."""
         for span in self.spans:
             if time < span.duration or (end and time <= span.duration):
-                return span.start + max(0.0, time)
+                return round(span.start + max(0.0, time), 3)
             time -= span.duration
-        return self.spans[-1].end
+        return round(self.spans[-1].end, 3)
 
 
 class Transcription:
     """One recording being transcribed: iterate once for its segments, in order.
 
-    language, language_probability and duration are true once the iteration has ended. At most two
-    groups of windows (batch_size windows for each worker) are held in memory.
+    language, language_probability and duration are true once the iteration has ended. Windows are
+    batched by length within a group, and at most two groups are held in memory.
     """
 
     def __init__(
@@ -220,7 +222,7 @@ class Transcription:
         self.duration = 0.0
 
     def __iter__(self) -> Iterator[Segment]:
-        size = self.cutting.batch_size * self.recogniser.workers
+        size = GROUP_BATCHES * self.cutting.batch_size * self.recogniser.workers
         waiting: deque[_Group] = deque()
         with (
             ThreadPoolExecutor(self.recogniser.workers) as pool,
@@ -268,7 +270,8 @@ class Transcription:
             best = likeliest_language(self.recogniser, first).tags[0]
             self.language, self.language_probability = best.label, best.score
         options = replace(self.options, language=self.language)
-        batches = _batches(windows, self.recogniser.workers, self.cutting.batch_size)
+        lengths = [self.recogniser.padded_length(window.samples.size) for window in windows]
+        batches = _batches(lengths, self.cutting.batch_size)
         return _Group(
             windows,
             batches,
@@ -317,12 +320,14 @@ def likeliest_language(
     return LanguageGuess(tuple(sorted(tags, key=lambda tag: -tag.score)))
 
 
-def _batches(windows: list[Window], workers: int, batch_size: int) -> list[list[int]]:
-    """Indices of windows, those of like length together, as many batches as keep workers busy."""
-    by_length = sorted(range(len(windows)), key=lambda i: -windows[i].samples.size)
-    count = -(-len(windows) // batch_size)
-    count = min(len(windows), -(-count // workers) * workers)
-    return [list(map(int, part)) for part in np.array_split(np.array(by_length), count)]
+def _batches(lengths: list[int], batch_size: int) -> list[list[int]]:
+    """Indices of windows, each batch of one padded length, the longest first."""
+    batches = []
+    for length in sorted(set(lengths), reverse=True):
+        alike = np.flatnonzero(np.array(lengths) == length)
+        parts = np.array_split(alike, -(-alike.size // batch_size))
+        batches += [part.tolist() for part in parts]
+    return batches
 
 
 class _Recording:

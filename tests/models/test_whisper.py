@@ -1,0 +1,191 @@
+"""Whisper on CTranslate2: what it hears in real recordings, and the parts it is made of."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import aural
+from aural import models
+from aural.audio.read import read
+from aural.errors import InputError, UnknownName
+from aural.models import whisper
+from aural.models.whisper import DecodingOptions, _with_punctuation, _without_loop
+from aural.tasks.transcribe import transcribe
+
+TEXTS = {
+    "0870": "And Mr. John Dashwood had then leisure to consider how much there might be prudently "
+    "in his power to do for them.",
+    "0890": "Unless to be rather cold-hearted and rather selfish is to be ill-disposed.",
+}
+
+
+@pytest.fixture(scope="module")
+def base() -> whisper.Whisper:
+    return models.load("whisper/base")
+
+
+@pytest.fixture(scope="module")
+def windows(examples) -> list[np.ndarray]:
+    return [
+        read(examples / f"sense_and_sensibility_{name}.flac", sample_rate=16000).samples
+        for name in TEXTS
+    ]
+
+
+def test_real_recordings_are_written_down(base, windows):
+    hypotheses = base.recognise(windows)
+    assert [h.segment.text.strip() for h in hypotheses] == list(TEXTS.values())
+    assert {h.language for h in hypotheses} == {"en"}
+    assert min(h.language_probability for h in hypotheses) > 0.9
+
+
+def test_the_same_alone_and_in_a_padded_batch(base, windows):
+    together = base.recognise(windows)
+    alone = [base.recognise([window])[0] for window in windows]
+    assert [h.segment.text for h in together] == [h.segment.text for h in alone]
+    for one, other in zip(together, alone, strict=True):
+        differences = [
+            abs(a.start - b.start)
+            for a, b in zip(one.segment.words, other.segment.words, strict=True)
+        ]
+        assert max(differences) <= 0.1  # int8 activations are scaled by the batch's own range
+
+
+def test_the_same_twice(base, windows):
+    assert base.recognise(windows) == base.recognise(windows)
+
+
+def test_words_are_the_text_in_order_within_the_window(base, windows):
+    for hypothesis, window in zip(base.recognise(windows), windows, strict=True):
+        segment = hypothesis.segment
+        assert "".join(word.text for word in segment.words) == segment.text
+        assert tuple(t for word in segment.words for t in word.tokens) == segment.tokens
+        times = [time for word in segment.words for time in (word.start, word.end)]
+        assert times == sorted(times)
+        assert times[0] >= 0
+        assert times[-1] <= window.size / 16000
+        assert all(0 < word.probability <= 1 for word in segment.words)
+
+
+def test_word_times_follow_the_sound(base, windows):
+    """Two seconds of silence put before the speech move every word by two seconds."""
+    moved = np.concatenate([np.zeros(32000, np.float32), windows[0]])
+    before = base.recognise([windows[0]])[0].segment.words
+    after = base.recognise([moved])[0].segment.words
+    assert [word.text for word in before] == [word.text for word in after]
+    shifts = [b.start - a.start for a, b in zip(before[1:], after[1:], strict=True)]
+    assert np.median(shifts) == pytest.approx(2.0, abs=0.06)
+    assert max(abs(shift - 2.0) for shift in shifts) < 0.3
+
+
+def test_a_prompt_sets_the_spelling(base, windows):
+    options = DecodingOptions(hotwords="Mister John Dashwoode")
+    assert "Dashwoode" in base.recognise(windows[:1], options)[0].segment.text
+
+
+def test_hotwords_longer_than_the_prompt_are_cut(base, windows):
+    earlier = " ".join(f"On day {day} they walked {day + 3} miles, and rested." for day in range(99))
+    options = DecodingOptions(hotwords=earlier, initial_prompt=earlier)
+    assert "leisure" in base.recognise(windows[:1], options)[0].segment.text
+
+
+def test_languages_with_their_probabilities(base, windows):
+    assert len(base.languages) == 99
+    guess = base.identify_language(windows)[0]
+    assert len(guess.tags) == 99
+    assert guess.language == "en"
+    assert sum(tag.score for tag in guess.tags) == pytest.approx(1, abs=1e-3)
+
+
+def test_noise_has_a_worse_log_probability_than_speech(base, windows):
+    noise = np.random.default_rng(0).normal(0, 0.05, 64000).astype(np.float32)
+    options = DecodingOptions(language="en", logprob_threshold=-9.0)
+    heard, speech = base.recognise([noise, windows[0]], options)
+    assert heard.segment.no_speech_prob > speech.segment.no_speech_prob
+
+
+def test_sampling_is_tried_while_a_text_fails(base, windows):
+    never = DecodingOptions(temperatures=(0.0, 0.4), logprob_threshold=-0.001, language="en")
+    segment = base.recognise(windows[:1], never)[0].segment
+    assert segment.temperature == 0.4
+    always = DecodingOptions(temperatures=(0.0, 0.4), language="en")
+    assert base.recognise(windows[:1], always)[0].segment.temperature == 0.0
+
+
+def test_nothing_in_nothing_out(base):
+    assert base.recognise([]) == []
+    assert base.identify_language([]) == []
+
+
+def test_too_long_a_window_is_refused(base):
+    with pytest.raises(InputError, match=r"31\.0 s.*at most 30 s"):
+        base.recognise([np.zeros(31 * 16000, np.float32)])
+
+
+def test_an_unknown_language_lists_the_known(base, windows):
+    with pytest.raises(UnknownName, match=r"unknown language 'xx'.*\ben\b"):
+        base.recognise(windows, DecodingOptions(language="xx"))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"task": "sing"}, "unknown task 'sing'"),
+        ({"beam_size": 0}, "beam_size is 0"),
+        ({"best_of": 65}, "best_of is 65"),
+        ({"temperatures": ()}, "temperatures are"),
+        ({"temperatures": (2.0,)}, "temperatures are"),
+        ({"patience": 0}, "patience is 0"),
+    ],
+)
+def test_impossible_options_are_named(given, message):
+    with pytest.raises(InputError, match=message):
+        DecodingOptions(**given)
+
+
+def test_defaults_are_the_task_s():
+    """The task's options and the family's say the same, so that neither is a surprise."""
+    task = {name: p.default for name, p in inspect.signature(transcribe).parameters.items()}
+    task["temperatures"] = task["temperature"]
+    own = {name: p.default for name, p in inspect.signature(DecodingOptions).parameters.items()}
+    assert own == {name: task[name] for name in own}
+
+
+def test_unknown_device_and_compute_type(tmp_path):
+    with pytest.raises(UnknownName, match="unknown device 'tpu'"):
+        models.load("whisper/base", device="tpu")
+    with pytest.raises(UnknownName, match="int8"):
+        models.load("whisper/base", device="cpu", compute_type="int2")
+
+
+def test_a_directory_that_holds_no_model(tmp_path):
+    with pytest.raises(aural.AuralError, match="holds no"):
+        models.load(f"whisper@{tmp_path}")
+    for name in ("model.bin", "config.json", "tokenizer.json"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(aural.AuralError):
+        models.load(f"whisper@{tmp_path}")
+
+
+def test_loops_are_cut_to_their_first_round():
+    assert _without_loop((1, 2, 3, 4, 5)) == (1, 2, 3, 4, 5)
+    assert _without_loop((9, 1, 2, 1, 2, 1, 2)) == (9, 1, 2)
+    assert _without_loop((9, 1, 2, 1, 2, 1, 2, 1)) in {(9, 1, 2), (9, 1, 2, 1)}
+    assert _without_loop((7, 7, 7, 7)) == (7,)
+    assert _without_loop(()) == ()
+
+
+def test_punctuation_joins_the_word_it_belongs_to():
+    units = [("你", (1,)), ("好", (2,)), ("。", (3,)), (" “", (4,)), ("是", (5,))]
+    assert _with_punctuation(units) == [("你", (1,)), ("好。", (2, 3)), (" “是", (4, 5))]
+    assert _with_punctuation([("a", (1,)), (" (", (2,))]) == [("a", (1,)), (" (", (2,))]
+
+
+def test_half_characters_wait_for_their_other_half(base):
+    text = "日本語 ñandú 😀 ok"
+    tokens = tuple(base.tokenizer.encode(text, add_special_tokens=False).ids)
+    units = base._whole_characters(tokens)
+    assert "".join(unit for unit, _ in units) == text
+    assert tuple(token for _, part in units for token in part) == tokens
+    assert all("\ufffd" not in unit for unit, _ in units)
