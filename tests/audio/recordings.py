@@ -100,6 +100,21 @@ def with_av(
     return file.getvalue()
 
 
+def mp3_without_length() -> bytes:
+    """MP3 of variable rate with no Xing header: loud speech, a pause, speech; 30 s."""
+    clip = np.tile(speech(44100), 4)
+    samples = np.concatenate([clip, np.zeros_like(clip), clip], axis=1)
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp3", options={"write_xing": "0"}) as out:
+        options = {"global_quality": "400", "flags": "+qscale"}
+        sound = out.add_stream("libmp3lame", rate=44100, layout="mono", options=options)
+        frame = av.AudioFrame.from_ndarray(samples, format="flt", layout="mono")
+        frame.sample_rate, frame.pts = 44100, 0
+        out.mux(sound.encode(frame))
+        out.mux(sound.encode(None))
+    return file.getvalue()
+
+
 def silent_film() -> bytes:
     """An MP4 with pictures and no sound."""
     file = io.BytesIO()

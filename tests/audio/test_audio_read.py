@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import warnings
 import wave
 
 import av
@@ -103,6 +104,22 @@ def test_aac_padding_is_left_out():
     stated = recordings.speech(44100, 2).shape[1]
     assert _by_av(data).shape[1] > stated
     assert read(data).samples.shape == (stated,)
+
+
+def test_mp3_of_variable_rate_without_a_header_is_read_to_its_end():
+    """libsndfile would guess a length from the first frame and stop there."""
+    data = recordings.mp3_without_length()
+    assert soundfile.info(io.BytesIO(data)).duration < 25
+    assert read(data).duration == pytest.approx(30, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["mp3", "ogg", "opus", "oggflac", "aac"])
+def test_files_joined_end_to_end_are_read_to_the_end(name):
+    """As radio recorders and `cat` make them."""
+    joined = recordings.recording(name) + recordings.recording(name, 1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AudioWarning)  # the seam may cost a packet
+        assert read(joined).duration == pytest.approx(3.5, abs=0.1)
 
 
 def test_sources_of_every_kind_agree(tmp_path):

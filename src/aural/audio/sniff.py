@@ -9,7 +9,7 @@ AIFF-C, Apple CAF 1.0, RFC 4867 (amr), Sun/NeXT au.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aural.errors import UnsupportedFormat
@@ -28,6 +28,7 @@ _SAFE_WAV_TAGS = frozenset({0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE})
 _MAX_RIFF_CHUNKS = 1000
 _UNKNOWN_LENGTH = 0x7FFF_0000  # recorders that write into a pipe leave at least this as the length
 _W64_GUID = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+_MAX_TRAILING_TAG = 4096  # bytes of ID3v1 or APE tags that may follow the last MPEG frame
 _MP4_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"})
 
 
@@ -50,12 +51,16 @@ def sniff(file: ByteSource) -> Container:
     head = file.read_at(start, 64)
     container = _plain(head) or _structured(file, head)
     if container is None and start:
-        container = Container("mp3", "mp3", sndfile=True)  # padding between the tag and the sound
+        container = Container("mp3", "mp3")  # padding between the tag and the sound
     if container is None:
         raise UnsupportedFormat(
             f"{file.label}: its bytes are no recording of a known kind; "
             f"allowed are {', '.join(FORMATS)}"
         )
+    if container.demuxer == "mp3":
+        container = replace(container, sndfile=_xing_covers(head, file.size - start))
+    if container.demuxer == "ogg":
+        container = replace(container, sndfile=_one_ogg_stream(file, head))
     if start and container.demuxer not in {"mp3", "aac", "flac"}:
         raise UnsupportedFormat(f"{file.label}: an ID3 tag is not allowed before {container.name}")
     file.seek(0)
@@ -76,7 +81,7 @@ def _plain(head: bytes) -> Container | None:
     if head[:4] == b"fLaC":
         return Container("flac", "flac", sndfile=True)
     if head[:4] == b"OggS":
-        return Container("opus" if b"OpusHead" in head else "ogg", "ogg", sndfile=True)
+        return Container("opus" if b"OpusHead" in head else "ogg", "ogg")
     if head[:4] in {b"RF64", b"BW64"} and head[8:12] == b"WAVE":
         return Container("rf64", "wav")
     if head[:16] == _W64_GUID:
@@ -99,7 +104,29 @@ def _frame_sync(head: bytes) -> Container | None:
     bit_rate, sample_rate = head[2] >> 4, head[2] >> 2 & 3
     if version == 1 or layer == 0 or bit_rate in {0, 15} or sample_rate == 3:
         return None
-    return Container("mp3", "mp3", sndfile=True)
+    return Container("mp3", "mp3")
+
+
+def _xing_covers(head: bytes, left: int) -> bool:
+    """Whether the first MPEG frame tells the length of all that follows (a Xing or Info header).
+
+    Without it libsndfile guesses a length from the first bit rate and stops there: of a file of
+    variable rate, or of two files joined, it would lose the rest.
+    """
+    at = max(head.find(b"Xing", 9, 48), head.find(b"Info", 9, 48))
+    has_counts = at > 0 and int.from_bytes(head[at + 4 : at + 8], "big") & 3 == 3
+    stated_bytes = int.from_bytes(head[at + 12 : at + 16], "big")
+    return has_counts and left - stated_bytes <= _MAX_TRAILING_TAG
+
+
+def _one_ogg_stream(file: ByteSource, head: bytes) -> bool:
+    """Whether the last page has the first one's serial number; libsndfile reads no further link.
+
+    A page is at most 65,307 bytes long (RFC 3533).
+    """
+    tail = file.read_at(max(0, file.size - 65_307), 65_307)
+    last = tail.rfind(b"OggS")
+    return last >= 0 and tail[last + 14 : last + 18] == head[14:18]
 
 
 def _structured(file: ByteSource, head: bytes) -> Container | None:
