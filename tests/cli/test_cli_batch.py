@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from standin_aural import Run
 
+from aural.cli import exits
 from aural.cli.console import plain
 from aural.cli.outputs import JOURNAL, open_folder, write_whole
 
@@ -125,6 +126,7 @@ def test_a_bug_does_not_stop_the_others(run: Run, talks: Path) -> None:
     assert result.exit_code == 1
     assert "bug: KeyError: 'surprise'; AURAL_DEBUG=1 shows where" in result.stderr
     assert result.stdout.count("==>") == 2
+    assert run("echo", talks / "a/bad.wav").exit_code == exits.BUG
 
 
 def test_what_every_file_would_meet_stops_the_run(run: Run, talks: Path) -> None:

@@ -8,14 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from aural.cli import exits
 from aural.cli.console import plain, say, write
 from aural.cli.inputs import STDIN, Input
 from aural.cli.outputs import Folder, stamp
 from aural.errors import AuralError, InputError, UnknownName
 from aural.formats import FORMATS
-
-EXIT_SOME_FAILED = 1
-EXIT_INPUT = 2
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def run_batch(batch: Batch, items: Sequence[Input]) -> int:
         return failures[0].exit_code
     names = ", ".join(failure.item.source for failure in failures)
     say(f"{len(failures)} of {len(items)} files failed: {names}")
-    return EXIT_SOME_FAILED
+    return exits.SOME_FAILED
 
 
 def attempt(batch: Batch, item: Input, *, headed: bool, progress: "Progress") -> float | Failure:
@@ -98,13 +96,13 @@ def attempt(batch: Batch, item: Input, *, headed: bool, progress: "Progress") ->
         raise
     except OSError as error:
         reason = named(item, error.strerror or str(error))
-        return Failure(item, type(error).__name__, reason, EXIT_INPUT)
+        return Failure(item, type(error).__name__, reason, exits.INPUT)
     except Exception as error:
         if os.environ.get("AURAL_DEBUG"):
             raise
         kind = type(error).__name__
         reason = f"{item.source}: bug: {kind}: {error}; AURAL_DEBUG=1 shows where"
-        return Failure(item, kind, reason, EXIT_SOME_FAILED)
+        return Failure(item, kind, reason, exits.BUG)
     return float(getattr(result, "duration", 0.0))
 
 

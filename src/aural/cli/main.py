@@ -1,9 +1,4 @@
-"""The `aural` command: finds its commands, reads the configuration, turns errors into exit codes.
-
-Exit codes: 0 done; 1 some input failed, or an optional extra is missing; 2 bad usage or input;
-3 a gate failed; 4 weights or data can't be had; 70 a bug in aural; 130 interrupted; 141 the
-reader of our output went away; 143 terminated.
-"""
+"""The `aural` command: finds its commands, reads the settings, turns errors into exit codes."""
 
 import os
 import re
@@ -15,16 +10,12 @@ from typing import Any, NoReturn
 
 import click
 
+from aural.cli import exits
 from aural.cli.config import default_map
 from aural.cli.console import plain, say
 from aural.errors import AuralError
 
 COMMANDS = Path(__file__).with_name("commands")
-
-EXIT_BUG = 70
-EXIT_INTERRUPTED = 130
-EXIT_BROKEN_PIPE = 141
-EXIT_TERMINATED = 143
 
 
 class CommandLine(click.Group):
@@ -111,7 +102,7 @@ def cli(ctx: click.Context) -> None:
 def leave_broken_pipe() -> NoReturn:
     """Leave without a word: who read our output has gone, so nothing more can be flushed to it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(EXIT_BROKEN_PIPE)
+    sys.exit(exits.BROKEN_PIPE)
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -124,18 +115,18 @@ def run(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         say("interrupted")
-        return EXIT_INTERRUPTED
+        return exits.INTERRUPTED
     except BrokenPipeError:
         leave_broken_pipe()
     except Exception as error:
         if os.environ.get("AURAL_DEBUG"):
             raise
         say(f"bug: {type(error).__name__}: {plain(str(error))}; AURAL_DEBUG=1 shows where")
-        return EXIT_BUG
+        return exits.BUG
     return answer if isinstance(answer, int) else 0
 
 
 def main() -> NoReturn:
     """The installed command."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(exits.TERMINATED))
     sys.exit(run())
