@@ -9,12 +9,15 @@ import statistics
 import subprocess
 import sys
 import time
+import venv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from aural.store.location import only_one
 
 HERE = Path(__file__).parent
 RUNNERS = HERE / "peers"
@@ -28,14 +31,15 @@ def python_of(peer: str) -> Path:
         return Path(sys.executable)
     requirements = RUNNERS / f"{peer}.txt"
     folder = ENVIRONMENTS / peer
-    stamp = folder / "installed.txt"
-    if not stamp.is_file() or stamp.read_bytes() != requirements.read_bytes():
-        print(f"bench: installing {peer} into {folder}", file=sys.stderr, flush=True)
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r")
-        subprocess.run([folder / "bin/python", *install, requirements], check=True)
-        stamp.write_bytes(requirements.read_bytes())
-    return folder / "bin/python"
+    python, stamp = folder / "bin/python", folder / "installed.txt"
+    with only_one(folder):
+        if not stamp.is_file() or stamp.read_bytes() != requirements.read_bytes():
+            print(f"bench: installing {peer} into {folder}", file=sys.stderr, flush=True)
+            venv.create(folder, with_pip=True, clear=True)
+            pip = (python, "-m", "pip", "--require-virtualenv", "--disable-pip-version-check")
+            subprocess.run([*pip, "install", "--quiet", "-r", requirements], check=True)
+            stamp.write_bytes(requirements.read_bytes())
+    return python
 
 
 def run(command: Sequence[str | os.PathLike[str]]) -> dict[str, Any]:

@@ -41,9 +41,7 @@ def main(weights: str, warm_up: str, path: str, beam: str, threads: str, batch: 
         text_of(path, size)
         seconds[size] = time.perf_counter() - begun
     best = min(seconds, key=seconds.__getitem__)
-    print(
-        json.dumps({"best": best, "tried": seconds, "seconds": time.perf_counter() - start})
-    )
+    print(json.dumps({"best": best, "tried": seconds, "seconds": time.perf_counter() - start}))
 
 
 if __name__ == "__main__":
