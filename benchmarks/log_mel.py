@@ -3,10 +3,10 @@
     python benchmarks/log_mel.py [--seconds 600] [--rounds 7]
 
 One process, one thread, float32, the same 16 kHz speech (examples/ repeated). The systems take
-turns in every round; the table has the median of the rounds. kaldi-native-fbank computes its own
-80 log-mels (25 ms, 10 ms, no dither; 512-point transforms) and is timed without reading its frames
-out. "bare transforms" is scipy's real transform of the same number of windows of 400 samples, in
-the same blocks, and nothing else. Needs the test extra.
+turns in every round; the table has the median of the rounds, results/log_mel.json each of them.
+kaldi-native-fbank computes its own 80 log-mels (25 ms, 10 ms, no dither; 512-point transforms) and
+is timed without reading its frames out. "bare transforms" is scipy's real transform of the same
+number of windows of 400 samples, in the same blocks, and nothing else. Needs the test extra.
 """
 
 import os
@@ -15,7 +15,6 @@ for _library in ("OMP", "OPENBLAS", "MKL", "NUMBA", "NUMEXPR"):
     os.environ[f"{_library}_NUM_THREADS"] = "1"
 
 import argparse
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ import librosa
 import numpy as np
 import scipy.fft
 import soundfile
+from machine import write_result
 
 from aural.audio.features import BLOCK_FRAMES, whisper_log_mel
 
@@ -96,16 +96,14 @@ def main() -> None:
     seconds = measure(samples, given.rounds)
     mine = statistics.median(seconds["aural"])
     print(f"{given.seconds} s of 16 kHz, one thread, median of {given.rounds} interleaved rounds;")
-    print(f"largest difference from librosa {difference:.1e}; {platform.processor() or 'CPU'},")
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, numpy {np.__version__},")
-    print(f"scipy {scipy.__version__}, librosa {librosa.__version__}, kaldi-native-fbank")
-    print(f"{kaldi_native_fbank.__version__}\n")
+    print(f"largest difference from librosa {difference:.1e}\n")
     print("| system | median s | least to most | times aural |")
     print("|---|---|---|---|")
     for name, times in seconds.items():
         median = statistics.median(times)
         spread = f"{min(times):.3f} to {max(times):.3f}"
         print(f"| {name} | {median:.3f} | {spread} | {median / mine:.2f} |")
+    write_result({"difference": float(difference), "audio_seconds": given.seconds, "runs": seconds})
 
 
 if __name__ == "__main__":
