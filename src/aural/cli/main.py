@@ -12,7 +12,7 @@ import click
 
 from aural.cli import exits
 from aural.cli.config import default_map
-from aural.cli.console import plain, say
+from aural.cli.console import say
 from aural.errors import AuralError
 
 COMMANDS = Path(__file__).with_name("commands")
@@ -121,7 +121,7 @@ def run(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("AURAL_DEBUG"):
             raise
-        say(f"bug: {type(error).__name__}: {plain(str(error))}; AURAL_DEBUG=1 shows where")
+        say(f"bug: {type(error).__name__}: {error}; AURAL_DEBUG=1 shows where")
         return exits.BUG
     return answer if isinstance(answer, int) else 0
 
