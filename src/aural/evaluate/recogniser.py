@@ -54,28 +54,23 @@ def model_recogniser(
     def transcribe_one(utterance: Utterance) -> Transcript:
         from aural.tasks.transcribe import transcribe
 
-        spoken = (utterance.language or None) if language == FROM_MANIFEST else language
+        told = (utterance.language or None) if language == FROM_MANIFEST else language
         return transcribe(
             sound_of(utterance),
             model=model,
-            language=spoken,
+            language=told,
             beam_size=beam_size,
             device=device,
             compute_type=compute_type,
             threads=threads,
         )
 
-    settings = {
-        "language": language or "told from the sound",
-        "beam_size": beam_size,
-        "device": device,
-        "compute_type": compute_type,
-        "threads": threads,
-    }
+    spoken = language or "told from the sound"
     return Recogniser(
         model=model,
         transcribe=transcribe_one,
         prepare=prepare,
         weights={file.name: file.sha256 for file in entry.weights.files},
-        settings=", ".join(f"{name} {value}" for name, value in settings.items()),
+        settings=f"language {spoken}, beam_size {beam_size}, device {device}, "
+        f"compute_type {compute_type}, threads {threads}",
     )

@@ -109,22 +109,37 @@ def evaluate_transcribe(
     kept = Path(hypotheses) if hypotheses is not None else None
     known = read_hypotheses(kept) if kept is not None else {}
     outcomes = _recognise(utterances, recogniser, known, timeout, kept, progress)
+    pairs = list(zip(utterances, outcomes, strict=True))
     sampling, guard = Sampling(level, resamples, seed), Guard(min_words, min_utterances)
-    rows = tuple(score_row(*pair, normalise) for pair in zip(utterances, outcomes, strict=True))
-    heard = ((each, outcome.text) for each, outcome in zip(utterances, outcomes, strict=True))
-    model, settings = outcomes[0].model or "an unnamed system", outcomes[0].settings
+    speed = _speed(outcomes, recognised=any(each.id not in known for each in utterances))
+    return _score(name, pairs, recogniser, speed, columns, normalise, sampling, guard)
+
+
+def _score(
+    manifest: str,
+    pairs: Sequence[tuple[Utterance, Outcome]],
+    recogniser: Recogniser,
+    speed: Speed,
+    columns: Sequence[tuple[str, ...]],
+    normalise: Normaliser,
+    sampling: Sampling,
+    guard: Guard,
+) -> Report:
+    """The report on outcomes of one system, which is the recogniser unless they say otherwise."""
+    rows = tuple(score_row(utterance, outcome, normalise) for utterance, outcome in pairs)
+    first = pairs[0][1]
     return Report(
-        manifest=name,
-        model=model,
-        weights=recogniser.weights if model == recogniser.model else {},
-        settings=settings,
+        manifest=manifest,
+        model=first.model or "an unnamed system",
+        weights=recogniser.weights if first.model == recogniser.model else {},
+        settings=first.settings,
         normaliser=NormaliserUsed(normalise.name, normalise.version, normalise.fingerprint),
         sampling=sampling,
         guard=guard,
         overall=score_rows(rows, sampling),
         breakdowns=tuple(break_down(rows, names, guard, sampling) for names in columns),
-        code_switching=code_switching(heard, normalise),
-        speed=_speed(outcomes, recognised=any(each.id not in known for each in utterances)),
+        code_switching=code_switching(((each, heard.text) for each, heard in pairs), normalise),
+        speed=speed,
         machine=describe_machine(),
         rows=rows,
     )
