@@ -22,15 +22,13 @@ def identify_language(
     *,
     model: str = "whisper/base",
     speech_seconds: float = 60.0,
-    vad_threshold: float = 0.5,
+    vad_threshold: float = 0.4,
     channel: int | str = "mix",
     device: Literal["auto", "cpu", "cuda"] = "auto",
     compute_type: str = "auto",
     threads: int = 0,
 ) -> LanguageGuess:
     """Tell the language of a recording from its first speech; every language with its score.
-
-    Raises EmptyAudio where no speech is found.
 
     Args:
         source: A path, "-" for standard input, bytes, an open binary file, or Audio.
@@ -41,6 +39,9 @@ def identify_language(
         device: Where to compute; "auto" takes a GPU when there is one.
         compute_type: Number format, such as int8 or float32; "auto" is int8 on a CPU.
         threads: Processors to use; 0 takes all this process may use.
+
+    Raises:
+        EmptyAudio: no speech is found.
     """
     if not 1 <= speech_seconds <= 600:
         raise InputError(f"speech_seconds is {speech_seconds}; give 1 to 600")

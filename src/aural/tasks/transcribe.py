@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from aural.audio.source import Source
     from aural.types import Hypothesis, LanguageIdentifier, Recogniser, SpeechDetector
 
-MIN_SILENCE_SECONDS = 0.3
-PAD_SECONDS = 0.15
-"""Kept around speech: where two spans meet in a window, twice this much silence parts them."""
 PAUSE_SECONDS = 0.8
 """A silence between words that ends a segment."""
 MAX_SEGMENT_SECONDS = 12.0
@@ -62,7 +59,7 @@ def transcribe(
     initial_prompt: str = "",
     hotwords: str = "",
     vad_filter: bool = True,
-    vad_threshold: float = 0.5,
+    vad_threshold: float = 0.4,
     chunk_seconds: float = 12.0,
     batch_size: int = 8,
     channel: int | str = "mix",
@@ -151,7 +148,7 @@ class WindowOptions:
 
     chunk_seconds: float = 12.0
     batch_size: int = 8
-    vad_threshold: float = 0.5
+    vad_threshold: float = 0.4
     vad_filter: bool = True
     channel: int | str = "mix"
 
@@ -166,12 +163,10 @@ class WindowOptions:
     @property
     def speech(self) -> SpeechOptions:
         """How speech is found; without vad_filter everything is, and only cut at pauses."""
+        if self.vad_filter:
+            return SpeechOptions(self.vad_threshold, max_speech_seconds=self.chunk_seconds)
         return SpeechOptions(
-            threshold=self.vad_threshold if self.vad_filter else _EVERYTHING,
-            neg_threshold=None if self.vad_filter else 0.0,
-            min_silence_seconds=MIN_SILENCE_SECONDS,
-            pad_seconds=PAD_SECONDS,
-            max_speech_seconds=self.chunk_seconds,
+            _EVERYTHING, 0.0, peak_threshold=_EVERYTHING, max_speech_seconds=self.chunk_seconds
         )
 
 
