@@ -65,9 +65,9 @@ def test_snippets_run(name, code):
 
 
 def test_commands_shown_exist():
-    from aural.cli.main import main
+    from aural.cli.main import cli
 
-    commands = set(main.list_commands(None))
+    commands = set(cli.list_commands(None))
     shown = set(re.findall(r"`aural ([a-z][a-z-]+)\b", README))
     assert shown
     assert shown <= commands
