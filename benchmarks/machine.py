@@ -16,7 +16,7 @@ RESULTS = Path(__file__).parent / "results"
 def write_result(result: dict[str, Any]) -> None:
     """Write results/NAME.json, NAME being the running script's, with where it was measured.
 
-    result holds plain values. Added are machine, load (of one minute, at the end), date and command.
+    result holds plain values. Added are machine, load of the last minute, date, command.
     """
     name = Path(sys.argv[0]).stem
     about = {

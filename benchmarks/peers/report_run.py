@@ -5,10 +5,10 @@ Imported by the runners beside this file, in whatever environment they run: stan
 
 import json
 import re
+import time
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-import time
 
 
 def report(transcribe: Callable[[str], str], warm_up: str, path: str, *packages: str) -> None:
