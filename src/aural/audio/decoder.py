@@ -43,6 +43,12 @@ class Recording:
     decoder: Decoder
     file: ByteSource
 
+    def length(self, seconds: float) -> float:
+        """Seconds in all, once so many are read: as stated, else judged by the bytes they took."""
+        stated = self.decoder.duration
+        judged = stated or seconds * self.file.size / max(1, self.file.tell())
+        return max(seconds, judged)
+
 
 @contextlib.contextmanager
 def open_recording(

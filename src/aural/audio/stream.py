@@ -18,6 +18,7 @@ from aural.audio.decoder import decoded_blocks, open_recording
 from aural.audio.resample import Resampler
 from aural.audio.source import Limits, Source
 from aural.errors import AudioWarning, EmptyAudio, InputError, LimitExceeded
+from aural.progress import watcher
 from aural.types import Audio
 
 if TYPE_CHECKING:
@@ -109,9 +110,11 @@ def open_signal(source: Source, channel: int | str, limits: Limits) -> Iterator[
         signal = Signal(recording.file.label, decoder.sample_rate, _kept(pick, decoder.channels))
 
         def blocks() -> Iterator[np.ndarray]:
-            total = 0
+            total, tell = 0, watcher().read
             for block in decoded_blocks(recording, limits):
                 total += block.shape[1]
+                seconds = total / decoder.sample_rate
+                tell(seconds, recording.length(seconds))
                 yield signal.clean(pick_channel(block, pick))
             if total == 0:
                 raise EmptyAudio(f"{signal.label}: it holds no samples")

@@ -22,6 +22,7 @@ from aural import models
 from aural.audio.stream import stream
 from aural.errors import InputError
 from aural.models.whisper import DecodingOptions
+from aural.progress import watcher
 from aural.tasks.detect_speech import SpanFinder, SpeechOptions
 from aural.types import LanguageGuess, Segment, Span, Tag, Transcript, Word
 
@@ -119,8 +120,12 @@ def transcribe(
         compute_type=compute_type,
         threads=threads,
     )
-    segments = tuple(run)
-    return Transcript(segments, run.language, run.language_probability, run.duration, model)
+    segments, tell = [], watcher().found
+    with closing(iter(run)) as found:
+        for segment in found:
+            tell(segment)
+            segments.append(segment)
+    return Transcript(tuple(segments), run.language, run.language_probability, run.duration, model)
 
 
 def transcribe_segments(
@@ -216,7 +221,7 @@ class Transcription:
         self.language_probability = 1.0 if options.language else 0.0
         self.duration = 0.0
 
-    def __iter__(self) -> Iterator[Segment]:
+    def __iter__(self) -> Generator[Segment]:
         size = GROUP_BATCHES * self.cutting.batch_size * self.recogniser.workers
         waiting: deque[_Group] = deque()
         with (
@@ -227,9 +232,11 @@ class Transcription:
                 while group := list(itertools.islice(windows, size)):
                     waiting.append(self._submit(pool, group))
                     if len(waiting) > 1:
-                        yield from self._finish(waiting.popleft())
+                        yield from self._finish(waiting[0])
+                        waiting.popleft()
                 while waiting:
-                    yield from self._finish(waiting.popleft())
+                    yield from self._finish(waiting[0])
+                    waiting.popleft()
             finally:
                 for group_ in waiting:
                     group_.cancel()
@@ -289,13 +296,16 @@ class _Group:
     batches: list[list[int]]
     futures: list[Future[list[Hypothesis]]]
 
-    def results(self) -> list[Hypothesis]:
-        found = {
-            i: hypothesis
+    def results(self) -> Iterator[Hypothesis]:
+        """In the windows' order, each as soon as its batch is done."""
+        places = {
+            i: (future, row)
             for batch, future in zip(self.batches, self.futures, strict=True)
-            for i, hypothesis in zip(batch, future.result(), strict=True)
+            for row, i in enumerate(batch)
         }
-        return [found[i] for i in range(len(self.windows))]
+        for i in range(len(self.windows)):
+            future, row = places[i]
+            yield future.result()[row]
 
     def cancel(self) -> None:
         for future in self.futures:
