@@ -19,7 +19,7 @@ import numpy as np
 
 from aural.store.location import only_one
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 RUNNERS = HERE / "peers"
 ENVIRONMENTS = HERE.parent / ".venv-peers"
 RESAMPLES = 10_000

@@ -21,7 +21,7 @@ from aural.metrics.wer import align
 from aural.store.location import cache_root
 from aural.text.normalise import normaliser
 
-EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.flac"))
+EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("*.flac"))
 CORPUS = "asterisk-en"
 RATE = 16000
 MIN_WORDS = 3
