@@ -1,11 +1,14 @@
-"""A task that is quick and knows what it heard: a file of text stands for a recording."""
+"""A task that is quick and knows what it heard: a file of text stands for a recording, a line for
+a segment, a word for a second."""
 
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Literal
 
-from aural.errors import CorruptAudio, Unreachable
+from aural.errors import AudioWarning, CorruptAudio, Unreachable
+from aural.progress import watcher
 from aural.types import Segment, Transcript, Word
 
 Mode = Literal["plain", "loud", "1"]
@@ -52,6 +55,7 @@ def echo(
     Returns:
         The transcript.
     """
+    watching = watcher()
     data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     if data.startswith(b"BAD"):
         raise CorruptAudio(f"{source!r}: it is damaged")
@@ -59,8 +63,18 @@ def echo(
         raise KeyError("surprise")
     if data.startswith(b"NET"):
         raise Unreachable("no source of the weights answered; type: aural models fetch")
-    time.sleep(pause)
-    text = " " + data.decode().strip()
-    words = tuple(Word(i, i + 1, f" {part}") for i, part in enumerate(text.split()))
-    segment = Segment(0.0, float(len(words)), text, words if word_timestamps else ())
-    return Transcript((segment,), language or "en", 1.0, float(len(words)), f"{model} {mode}")
+    duration = float(len(data.split()))
+    watching.read(duration, duration)
+    segments: list[Segment] = []
+    for line in data.decode().strip().splitlines():
+        start = int(segments[-1].end) if segments else 0
+        words = tuple(Word(i, i + 1, f" {word}") for i, word in enumerate(line.split(), start))
+        end = float(start + len(words))
+        segments.append(Segment(start, end, f" {line}", words if word_timestamps else ()))
+        watching.found(segments[-1])
+        time.sleep(pause)
+        if "WARN" in line:
+            warnings.warn(f"{source!r}: it ends early", AudioWarning, stacklevel=2)
+        if "BREAK" in line:
+            raise CorruptAudio(f"{source!r}: it breaks off")
+    return Transcript(tuple(segments), language or "en", 1.0, duration, f"{model} {mode}")

@@ -1,14 +1,16 @@
 """Many inputs: what is written, what is said, and the exit code."""
 
 import json
+import warnings
 from pathlib import Path
 
 import pytest
 from standin_aural import Run
 
 from aural.cli import exits
-from aural.cli.console import plain
+from aural.cli.console import audio_warnings, plain, say
 from aural.cli.outputs import JOURNAL, open_folder, write_whole
+from aural.errors import AudioWarning
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -298,3 +300,72 @@ def test_nothing_moves_the_terminal(run: Run, tmp_path: Path) -> None:
 
 def test_plain_keeps_letters() -> None:
     assert plain("naïve 日本 \x07\n") == "naïve 日本 \\x07\\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["transcibe", "x"], "did you mean transcribe or translate?"),
+        (["zzz"], "one that `aural --help` lists"),
+        (["echo", "--beam-sise", "1"], "--beam-size"),
+        (["models", "lst"], "'list'"),
+    ],
+)
+def test_a_slip_is_answered_with_what_was_meant(run: Run, typed: list[str], meant: str) -> None:
+    result = run(*typed)
+    assert result.exit_code == 2
+    assert meant in result.stderr
+
+
+# Live text
+
+
+def test_live_text_is_the_text_that_files_get(run: Run, talks: Path, tmp_path: Path) -> None:
+    (talks / "a/x.wav").write_text("one\ntwo\n\n  three ")
+    (talks / "a/y.flac").write_text("")
+    (talks / "a/bad.wav").write_text("four\nBREAK")
+    result = run("echo", talks / "a")
+    run("echo", talks / "a", "-o", tmp_path / "o")
+    x, y = ((tmp_path / f"o/{name}.txt").read_text() for name in "xy")
+    name = f"{talks}/a"
+    assert x == "one\ntwo\nthree\n"
+    assert result.stdout == (
+        f"==> {name}/bad.wav <==\nfour\nBREAK\n\n"
+        f"==> {name}/x.wav <==\n{x}\n"
+        f"==> {name}/y.flac <==\n{y}\n"
+    )
+
+
+# Warnings
+
+
+def test_a_warning_is_one_line_once_a_file(run: Run, talks: Path) -> None:
+    (talks / "a/x.wav").write_text("WARN\nWARN")
+    (talks / "a/y.flac").write_text("WARN")
+    (talks / "a/bad.wav").unlink()
+    result = run("echo", talks / "a")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [
+        f"aural: '{talks}/a/{name}': it ends early" for name in ("x.wav", "y.flac")
+    ]
+
+
+def test_a_record_holds_the_warnings(run: Run, talks: Path) -> None:
+    (talks / "a/x.wav").write_text("WARN")
+    (talks / "a/bad.wav").write_text("WARN BREAK")
+    records = [json.loads(line) for line in run("echo", talks / "a", "--json").stdout.splitlines()]
+    told = {Path(record["input"]).name: record["warnings"] for record in records}
+    assert told == {
+        "bad.wav": [f"'{talks}/a/bad.wav': it ends early"],
+        "x.wav": [f"'{talks}/a/x.wav': it ends early"],
+        "y.flac": [],
+    }
+
+
+def test_a_warning_outside_the_batch_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with audio_warnings(say):
+        for _ in range(2):
+            warnings.warn("'x.wav': it ends early\nhere", AudioWarning, stacklevel=1)
+        with pytest.raises(RuntimeWarning):
+            warnings.warn("another", RuntimeWarning, stacklevel=1)
+    assert capsys.readouterr().err == "aural: 'x.wav': it ends early\\nhere\n"

@@ -2,11 +2,13 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,32 @@ def start(*arguments: object) -> subprocess.Popen[str]:
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
+
+
+def on_terminal(
+    *arguments: object, stdin: bool = False, **environment: str
+) -> tuple[subprocess.CompletedProcess[bytes], str]:
+    """The command run with a terminal as its stderr (and stdin), and what that showed."""
+    main, secondary = pty.openpty()
+    try:
+        done = subprocess.run(
+            [*STANDIN, *map(str, arguments)],
+            stdin=secondary if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=secondary,
+            env={**os.environ, "TERM": "xterm", **environment},
+            check=False,
+            timeout=60,
+        )
+        os.set_blocking(main, False)
+        shown = b""
+        with suppress(BlockingIOError):
+            while part := os.read(main, 1 << 16):
+                shown += part
+    finally:
+        os.close(secondary)
+        os.close(main)
+    return done, shown.decode()
 
 
 def wait_for(path: Path, seconds: float = 30.0) -> None:
@@ -216,18 +244,55 @@ def test_no_progress_where_stderr_is_no_terminal(aural: Aural, talks: Path, tmp_
 
 
 def test_progress_where_stderr_is_a_terminal(talks: Path, tmp_path: Path) -> None:
-    import pty
 
-    main, secondary = pty.openpty()
-    files = (talks / "a/x.wav", talks / "v.opus", "-o", tmp_path / "o")
-    command = [*STANDIN, "echo", *map(str, files)]
-    subprocess.run(command, stdout=subprocess.PIPE, stderr=secondary, check=True, timeout=60)
-    os.close(secondary)
-    shown = os.read(main, 10_000).decode()
-    os.close(main)
+    done, shown = on_terminal(
+        "echo", talks / "a/x.wav", talks / "v.opus", "-o", tmp_path / "o", "--pause", "0.15"
+    )
+    assert (done.returncode, done.stdout) == (0, b"")
     assert "1/2 files" in shown
-    assert "s of audio/s" in shown
-    assert shown.endswith("\x1b[K")
+    assert "x real time" in shown
+    assert shown.endswith("\r\x1b[K")
+
+
+def test_progress_within_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "long.wav"
+    path.write_text("one two\nthree\nfour", encoding="utf-8")
+    done, shown = on_terminal("echo", path, "--pause", "0.15")
+    assert done.stdout == b"one two\nthree\nfour\n"
+    parts = [shown.index(f"{part} of 0:00:04") for part in ("50%", "75%", "100%")]
+    assert parts == sorted(parts)
+    assert "files" not in shown
+
+
+def test_a_terminal_that_can_not_rewrite_is_left_alone(talks: Path) -> None:
+    done, shown = on_terminal("echo", talks / "v.opus", TERM="dumb")
+    assert (done.stdout, shown) == (b"this is v.opus\n", "")
+
+
+def test_the_line_is_gone_before_a_message(talks: Path) -> None:
+    (talks / "v.opus").write_text("NET")
+    done, shown = on_terminal("echo", talks / "v.opus")
+    assert done.returncode == 4
+    assert "\r\x1b[Kaural: no source of the weights" in shown
+
+
+def test_text_is_there_as_soon_as_it_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "long.wav"
+    path.write_text("one\ntwo\nthree")
+    process = start("echo", path, "--pause", "0.5")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "one\n"
+    assert process.poll() is None
+    rest, err = process.communicate(timeout=30)
+    assert (rest, err) == ("two\nthree\n", "")
+
+
+def test_a_person_without_an_argument_is_shown_the_help(aural: Aural) -> None:
+    done, shown = on_terminal("echo", stdin=True)
+    assert done.returncode == 2
+    assert "--beam-size" in shown
+    script = aural("echo")
+    assert (script.returncode, "--beam-size" in script.stderr) == (2, False)
 
 
 def test_results_are_utf8_in_any_locale(aural: Aural, tmp_path: Path) -> None:
@@ -259,5 +324,8 @@ def test_bash_is_given_commands_and_choices(aural: Aural) -> None:
         wanted = {"_AURAL_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(index)}
         return aural(env={**os.environ, **wanted}).stdout.split()
 
+    assert set(offered("aural transcribe --model whisper/b", 3)) == {
+        *("plain,whisper/base", "plain,whisper/base.en")
+    }
     assert "plain,doctor" in offered("aural do", 1)
     assert set(offered("aural echo --mode ", 3)) == {"plain,plain", "plain,loud", "plain,1"}

@@ -2,8 +2,14 @@
 
 import sys
 import unicodedata
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
 
 import click
+
+from aural.errors import AudioWarning
 
 ESCAPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories (controls, formats, surrogates, separators) that could move the cursor,
@@ -29,3 +35,29 @@ def write(text: str) -> None:
     """Put a result on stdout in UTF-8; an undecodable byte of a file name appears as \\udcXX."""
     sys.stdout.flush()
     click.echo(text.encode("utf-8", "backslashreplace"), nl=False)
+
+
+@contextmanager
+def audio_warnings(tell: Callable[[str], None]) -> Iterator[None]:
+    """Tell of each AudioWarning once, in place of Python's two lines; others stay as they were."""
+    told: set[str] = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", AudioWarning)
+        before = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if not issubclass(category, AudioWarning):
+                before(message, category, filename, lineno, file, line)
+            elif str(message) not in told:
+                told.add(str(message))
+                tell(str(message))
+
+        warnings.showwarning = show
+        yield

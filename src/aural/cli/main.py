@@ -12,7 +12,7 @@ import click
 
 from aural.cli import exits
 from aural.cli.config import default_map
-from aural.cli.console import say
+from aural.cli.console import audio_warnings, say
 from aural.errors import AuralError
 
 COMMANDS = Path(__file__).with_name("commands")
@@ -41,10 +41,24 @@ class CommandLine(click.Group):
         command.short_help = command.short_help or first_sentence(command.help or "")
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant; a usage error names those that look like it."""
+        name = args[0].replace("_", "-")
+        known = self.list_commands(ctx)
+        if name not in known and not name.startswith("-") and not ctx.resilient_parsing:
+            from difflib import get_close_matches
+
+            near = " or ".join(get_close_matches(name, known)) or "one that `aural --help` lists"
+            raise click.UsageError(f"no such command {args[0]!r}; did you mean {near}?", ctx)
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an AuralError becomes one line on stderr and its exit code."""
         try:
-            return super().invoke(ctx)
+            with audio_warnings(say):
+                return super().invoke(ctx)
         except AuralError as error:
             if os.environ.get("AURAL_DEBUG"):
                 raise

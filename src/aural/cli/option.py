@@ -72,6 +72,20 @@ class Value(click.ParamType):
         return [CompletionItem(choice) for choice in listed if choice.startswith(incomplete)]
 
 
+class ModelName(Value):
+    """A family/variant; the shell is offered those there are."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem]":
+        """The models that begin so."""
+        from click.shell_completion import CompletionItem
+
+        from aural import models
+
+        return [CompletionItem(name) for name in models.names() if name.startswith(incomplete)]
+
+
 NOUNS = {str: "text", int: "a whole number", float: "a finite number", bool: "true or false"}
 
 
@@ -128,10 +142,11 @@ def name_is_set(name: str) -> bool:
 def to_option(parameter: Parameter, command: str) -> click.Option:
     """The option of a task's parameter: --beam-size, a flag pair for a bool."""
     dashed = parameter.name.replace("_", "-")
+    reader = ModelName if parameter.name == "model" else Value
     is_flag = parameter.kind.bases == (bool,) and not parameter.kind.many
     return TaskOption(
         [f"--{dashed}/--no-{dashed}" if is_flag else f"--{dashed}", parameter.name],
-        type=bool if is_flag else Value(parameter.kind),
+        type=bool if is_flag else reader(parameter.kind),
         default=parameter.default,
         help=parameter.help,
         show_default=parameter.default is not None,

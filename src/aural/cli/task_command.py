@@ -5,6 +5,7 @@
 Nothing of the task is imported before the command runs.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -67,7 +68,12 @@ class TaskCommand(click.Command):
         ctx.exit(run_task(self.task, ctx))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse, taking Whisper's True and False after a flag, and checking the file's options."""
+        """Parse, taking Whisper's True and False after a flag, and checking the file's options.
+
+        Without an argument a person is shown the help; a script gets the usage error.
+        """
+        if not args and sys.stdin.isatty() and sys.stderr.isatty():
+            raise click.exceptions.NoArgsIsHelpError(ctx)
         flags = [option for parameter in self.params for option in parameter.opts]
         self.check_file(ctx)
         return super().parse_args(ctx, split_flag_values(args, flags))
@@ -170,7 +176,13 @@ def run_task(task: Task, ctx: click.Context) -> int:
     def draw(result: object, name: str, item: Input) -> str:
         return render(result, name, replace(layout, recording=item.output.as_posix()))
 
-    batch = Batch(partial(function, **options), draw, formats, records=ctx.params["json"])
+    batch = Batch(
+        partial(function, **options),
+        draw,
+        formats,
+        records=ctx.params["json"],
+        by_segment=task.result is types.Transcript,
+    )
     if ctx.params["output_dir"] is None:
         return run_batch(batch, items)
     mark = fingerprint([ctx.info_name, options, formats, asdict(layout), version("aural")])
