@@ -5,7 +5,7 @@
 
 The file is real speech (examples/) tiled, at 44.1 kHz mono. Every run is a process of its own; its
 time is that of decoding, imports apart, and its memory the peak of the process. Prints a Markdown
-table: medians with the least and the most in brackets.
+table, medians with the least and the most in brackets, and writes results/decode.json.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from machine import write_result
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 RATE = 44100
@@ -123,29 +124,35 @@ def spread(values: list[float], digits: int) -> str:
     return f"{statistics.median(values):.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def measure(folder: Path, kind: str, seconds: int, runs: int) -> None:
-    """Rows of the table for one format."""
+def measure(folder: Path, kind: str, seconds: int, runs: int) -> dict[str, dict[str, list[float]]]:
+    """By system: seconds, peak_mb of the long and short_peak_mb of the short file, samples."""
     long, short = folder / f"long.{kind}", folder / f"short.{kind}"
     warm_up = folder / f"warm.{kind}"
     make(warm_up, 2)
     make(short, SHORT_SECONDS)
     make(long, seconds)
-    results: dict[str, list[dict[str, float]]] = {name: [] for name in SYSTEMS}
-    brief: dict[str, list[dict[str, float]]] = {name: [] for name in SYSTEMS}
+    found: dict[str, dict[str, list[float]]] = {
+        name: {key: [] for key in ("seconds", "peak_mb", "short_peak_mb", "samples")}
+        for name in SYSTEMS
+    }
     for _ in range(runs):
         for name in SYSTEMS:  # interleaved: what the machine does besides hits all alike
-            results[name].append(run(name, warm_up, long))
-            brief[name].append(run(name, warm_up, short))
-    ours = statistics.median(r["seconds"] for r in results["aural"])
-    for name in SYSTEMS:
-        times = [r["seconds"] for r in results[name]]
-        peak = statistics.median(r["peak_mb"] for r in results[name])
-        peak_brief = statistics.median(r["peak_mb"] for r in brief[name])
-        middle = statistics.median(times)
+            for key, value in run(name, warm_up, long).items():
+                found[name][key].append(value)
+            found[name]["short_peak_mb"].append(run(name, warm_up, short)["peak_mb"])
+    return found
+
+
+def print_rows(kind: str, seconds: int, found: dict[str, dict[str, list[float]]]) -> None:
+    """Rows of the table for one format."""
+    ours = statistics.median(found["aural"]["seconds"])
+    for name, system in found.items():
+        peak, peak_short = (statistics.median(system[key]) for key in ("peak_mb", "short_peak_mb"))
+        middle = statistics.median(system["seconds"])
         print(
-            f"| {kind} | {name} | {spread(times, 2)} | {seconds / middle:.0f} | "
-            f"{middle / ours:.2f} | {peak_brief:.0f} | {peak:.0f} | {peak / peak_brief:.2f} | "
-            f"{results[name][0]['samples']:.0f} |",
+            f"| {kind} | {name} | {spread(system['seconds'], 2)} | {seconds / middle:.0f} | "
+            f"{middle / ours:.2f} | {peak_short:.0f} | {peak:.0f} | {peak / peak_short:.2f} | "
+            f"{system['samples'][0]:.0f} |",
             flush=True,
         )
 
@@ -166,9 +173,12 @@ def main() -> None:
         f"| peak MB, 10 min | peak MB, {arguments.hours:g} h | ratio | samples |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
+    formats = {}
     with tempfile.TemporaryDirectory() as folder:
         for kind in ("mp3", "flac"):
-            measure(Path(folder), kind, seconds, arguments.runs)
+            formats[kind] = measure(Path(folder), kind, seconds, arguments.runs)
+            print_rows(kind, seconds, formats[kind])
+    write_result({"hours": arguments.hours, "formats": formats})
 
 
 if __name__ == "__main__":

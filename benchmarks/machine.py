@@ -13,18 +13,19 @@ from aural.evaluate.machine import describe_machine
 RESULTS = Path(__file__).parent / "results"
 
 
-def write_result(result: dict[str, Any]) -> None:
-    """Write results/NAME.json, NAME being the running script's, with where it was measured.
-
-    result holds plain values. Added are machine, load of the last minute, date, command.
-    """
-    name = Path(sys.argv[0]).stem
-    about = {
-        "command": shlex.join(["scripts/bench", name, *sys.argv[1:]]),
+def about() -> dict[str, Any]:
+    """command, date, machine, and load of the last minute."""
+    return {
+        "command": shlex.join(["scripts/bench", Path(sys.argv[0]).stem, *sys.argv[1:]]),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": describe_machine(),
         "load": round(os.getloadavg()[0], 2),
     }
+
+
+def write_result(result: dict[str, Any]) -> None:
+    """Write results/NAME.json, NAME being the running script's: about() and result, plain values."""
     RESULTS.mkdir(exist_ok=True)
-    text = json.dumps(about | result, indent=1, ensure_ascii=False)
-    (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    text = json.dumps(about() | result, indent=1, ensure_ascii=False)
+    path = RESULTS / f"{Path(sys.argv[0]).stem}.json"
+    path.write_text(text + "\n", encoding="utf-8")
