@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from aural.cli import exits
 from aural.cli.console import say, write
 from aural.errors import InputError
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from aural.evaluate.gate import GateResult
     from aural.evaluate.report import Report
 
-EXIT_FAILED_INPUT = 1
-EXIT_GATE = 3
 _FORMATS = click.Choice(["text", "markdown", "json"])
 
 
@@ -149,7 +148,7 @@ def transcribe(
     passed = _tell(check_gates(gates, result.measures()))
     if result.failures:
         say(f"{len(result.failures)} of {len(result.rows)} utterances failed")
-    ctx.exit(EXIT_GATE if not passed else EXIT_FAILED_INPUT if result.failures else 0)
+    ctx.exit(exits.GATE if not passed else exits.SOME_FAILED if result.failures else 0)
 
 
 def _publish(result: Report, form: str, path: Path | None) -> None:
@@ -209,7 +208,7 @@ def compare(
         write(json.dumps(result.as_json(), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
     else:
         write((as_text if form == "text" else as_markdown)(comparison_tables(result)))
-    ctx.exit(0 if _tell(check_gates(gates, result.measures())) else EXIT_GATE)
+    ctx.exit(0 if _tell(check_gates(gates, result.measures())) else exits.GATE)
 
 
 def _check_writable(path: Path | None) -> None:
