@@ -1,6 +1,7 @@
 """Many inputs: what is written, what is said, and the exit code."""
 
 import json
+import os
 import warnings
 from pathlib import Path
 
@@ -215,6 +216,29 @@ def test_resume_redoes_a_damaged_output(run: Run, talks: Path, tmp_path: Path) -
     run("echo", talks / "a", "-o", out, "--resume")
     assert (out / "y.txt").read_text() == "this is a/y.flac\n"
     assert (out / "x.txt").read_text() == "this is a/x.wav\n"
+
+
+def test_resume_never_takes_another_input_of_the_same_name(
+    run: Run, talks: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "o"
+    (talks / "a/x.wav").write_text("of a")
+    (talks / "b/x.wav").write_text("of b")
+    for folder in "ab":  # as an archive unpacks them: all of one time
+        os.utime(talks / folder / "x.wav", (1, 1))
+    run("echo", talks / "a/x.wav", "-o", out)
+    result = run("echo", talks / "b/x.wav", "-o", out, "--resume")
+    assert (result.exit_code, (out / "x.txt").read_text()) == (2, "of a\n")
+    assert f"was made of {talks / 'a/x.wav'}, not of {talks / 'b/x.wav'}" in result.stderr
+    run("echo", talks / "b/x.wav", "-o", out, "--overwrite")
+    assert (out / "x.txt").read_text() == "of b\n"
+
+
+def test_a_name_as_long_as_names_may_be(run: Run, tmp_path: Path) -> None:
+    long = tmp_path / ("é" * 125 + ".wav")
+    long.write_text("this is long")
+    assert run("echo", long, "-o", tmp_path / "o").exit_code == 0
+    assert (tmp_path / "o" / ("é" * 125 + ".txt")).read_text() == "this is long\n"
 
 
 @pytest.mark.parametrize("change", [["--beam-size", "1"], ["-f", "txt,srt"], ["--mode", "loud"]])

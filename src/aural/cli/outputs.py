@@ -1,10 +1,11 @@
 """Where results go: files that are complete or not there, and a journal of what is done.
 
 A file is written beside its place and renamed into it. The journal, `.aural.jsonl` in the output
-folder, gets one line an input once all its outputs are in place: the input's size and time of
-change, a fingerprint of the options, and each output's SHA-256. `--resume` keeps an input's
-outputs when that line still holds, and makes them anew otherwise. The journal is locked while a
-run writes to the folder; the system drops the lock with the process, however it ends.
+folder, gets one line an input once all its outputs are in place: the input's path, size and time
+of change, a fingerprint of the options, and each output's SHA-256. `--resume` keeps an input's
+outputs when that line still holds, makes them anew otherwise, and refuses to touch those of
+another input. The journal is locked while a run writes to the folder; the system drops the lock
+with the process, however it ends.
 """
 
 import errno
@@ -30,6 +31,7 @@ class Entry:
     """What the journal says of an input's outputs, which are named relative to the folder."""
 
     output: str
+    source: str
     size: int
     mtime_ns: int
     options: str
@@ -49,6 +51,8 @@ class Folder:
         """Whether the journal's line for this input holds: same input, options and bytes."""
         entry = self.entries.get(str(item.output))
         if entry is None or item.source == STDIN or entry.options != self.options:
+            return False
+        if entry.source != origin(item):
             return False
         if set(entry.files) != {f"{item.output}{suffix}" for suffix in suffixes}:
             return False
@@ -71,6 +75,17 @@ class Folder:
                 message = f"{path} exists; give --resume to keep what is done, or --overwrite"
                 raise InputError(message)
 
+    def refuse_others(self, items: Sequence[Input]) -> None:
+        """Raise InputError where the journal says that an output was made of another input."""
+        for item in items:
+            entry = self.entries.get(str(item.output))
+            if entry is not None and entry.source != origin(item):
+                message = (
+                    f"{self.path / item.output} was made of {entry.source}, not of "
+                    f"{origin(item)}; choose another folder, or give --overwrite"
+                )
+                raise InputError(message)
+
     def paths(self, items: Sequence[Input], suffixes: Sequence[str]) -> Iterator[Path]:
         """Every output of the inputs."""
         return (self.path / f"{item.output}{suffix}" for item in items for suffix in suffixes)
@@ -88,7 +103,7 @@ class Folder:
                 content = text.encode("utf-8", "backslashreplace")
                 write_whole(self.path / name, content)
                 files[name] = hashlib.sha256(content).hexdigest()
-            entry = Entry(str(item.output), *before, self.options, files)
+            entry = Entry(str(item.output), origin(item), *before, self.options, files)
             self.journal.write(json.dumps(asdict(entry)).encode() + b"\n")
             self.journal.flush()
         except OSError as error:
@@ -136,12 +151,18 @@ def read_journal(journal: BinaryIO) -> dict[str, Entry]:
 def write_whole(path: Path, content: bytes) -> None:
     """Put the content at the path, whole or not at all, with the folders above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
+    # The name's end only: the name may already be as long as the system allows (255 bytes).
+    part = path.with_name(f".{path.name[-60:]}.part")
     try:
         part.write_bytes(content)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def origin(item: Input) -> str:
+    """The input's path from the root, links left as they are; "-" for stdin."""
+    return item.source if item.source == STDIN else os.path.abspath(item.source)
 
 
 def stamp(path: str) -> tuple[int, int]:

@@ -190,6 +190,8 @@ def run_task(task: Task, ctx: click.Context) -> int:
         folder.refuse_inputs(items, batch.suffixes)
         if not (ctx.params["resume"] or ctx.params["overwrite"]):
             folder.refuse_existing(items, batch.suffixes)
+        if ctx.params["resume"]:
+            folder.refuse_others(items)
         return run_batch(replace(batch, folder=folder, resume=ctx.params["resume"]), items)
 
 
