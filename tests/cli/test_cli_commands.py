@@ -1,12 +1,17 @@
 """info and doctor."""
 
+import inspect
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 from standin_aural import Run
 
-from aural.cli.commands.doctor import look_at_extras
+import aural
+from aural import models
+from aural.cli.commands.doctor import DEFAULT, look_at_extras
 
 
 def test_info_says_what_a_header_says(run: Run, examples: Path) -> None:
@@ -58,6 +63,54 @@ def test_doctor_fails_where_the_cache_can_not_be_written(
     assert result.exit_code == 1
     assert "fail  cache" in result.stdout
     assert "set AURAL_CACHE" in result.stdout
+    assert result.stdout.endswith("\n\nTo be mended: cache.\n")
+
+
+def weights_told(result: Result) -> list[str]:
+    """What doctor says of weights, in its human form, which has to end well."""
+    assert result.exit_code == 0
+    assert result.stdout.endswith("\n\nAll that aural needs works.\n")
+    return [line for line in result.stdout.splitlines() if line[6:].startswith("weights")]
+
+
+def test_doctor_tells_which_weights_are_here(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    silero = models.locate(models.find("silero/16k"))
+    monkeypatch.setattr("aural.cli.commands.doctor.OPTIONAL", ())
+    monkeypatch.setenv("AURAL_CACHE", str(tmp_path))
+    monkeypatch.delenv("AURAL_MODELS", raising=False)
+    (nothing,) = weights_told(run("doctor"))
+    assert nothing.startswith("note")
+    assert nothing.endswith("type: aural models fetch whisper/base silero/16k")
+
+    copy = tmp_path / "models/silero/16k"
+    shutil.copytree(silero, copy)
+    here, lacking = weights_told(run("doctor"))
+    assert here == "ok    weights          silero/16k (these need no network)"
+    assert lacking.endswith("type: aural models fetch whisper/base")
+
+    (file,) = copy.glob("*.onnx")
+    content = bytearray(file.read_bytes())
+    content[500] ^= 1
+    file.write_bytes(content)
+    damaged, _ = weights_told(run("doctor"))
+    assert damaged.endswith("silero/16k is damaged; the next run fetches it again")
+
+
+def test_doctor_fails_where_our_own_weights_are_not_as_pinned(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    silero = models.locate(models.find("silero/16k"))
+    monkeypatch.setattr("aural.cli.commands.doctor.OPTIONAL", ())
+    monkeypatch.setenv("AURAL_MODELS", str(tmp_path))
+    shutil.copytree(silero, tmp_path / "silero/16k")
+    (file,) = (tmp_path / "silero/16k").glob("*.onnx")
+    file.write_bytes(bytes(file.stat().st_size))
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert "fail  weights" in result.stdout
+    assert "is not the file pinned for silero/16k" in result.stdout
 
 
 def test_doctor_tells_a_broken_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -69,3 +122,7 @@ def test_doctor_tells_a_broken_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert (check.name, check.status) == ("wave_of_past", "note")
     assert "installed but broken" in check.detail
     assert "libwave.so.1 is missing" in check.detail
+
+
+def test_doctor_knows_the_default_model() -> None:
+    assert inspect.signature(aural.transcribe).parameters["model"].default == DEFAULT[0]

@@ -6,11 +6,12 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import click
 
@@ -23,6 +24,9 @@ OPTIONAL = ("torch", "torchaudio", "torchcodec")
 
 CPU_FLAGS = ("avx", "avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "sve")
 IMPORT_SECONDS = 120
+
+DEFAULT = ("whisper/base", "silero/16k")
+"""What `aural transcribe` needs when no model is named."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,14 @@ def command(ctx: click.Context, as_json: bool) -> None:
     else:
         for check in checks:
             write(f"{check.status:<5} {check.name:<16} {plain(check.detail)}\n")
+        write(f"\n{verdict(checks)}\n")
     ctx.exit(any(check.status == "fail" for check in checks))
+
+
+def verdict(checks: Sequence[Check]) -> str:
+    """What it comes to, in one line."""
+    failed = ", ".join(check.name for check in checks if check.status == "fail")
+    return f"To be mended: {failed}." if failed else "All that aural needs works."
 
 
 def look_at_python() -> Iterator[Check]:
@@ -129,28 +140,40 @@ def look_at_cache() -> Iterator[Check]:
 
     cache = cache_root()
     there = next(path for path in (cache, *cache.parents) if path.exists())
-    writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-    free = shutil.disk_usage(there).free / 2**30
-    detail = f"{cache}, {free:.1f} GiB free"
-    hint = "" if writable else "; it can't be written: set AURAL_CACHE to a folder of yours"
-    yield Check("cache", "ok" if writable else "fail", detail + hint)
+    try:
+        with TemporaryFile(dir=there):
+            free = shutil.disk_usage(there).free / 2**30
+    except OSError as error:
+        reason = error.strerror or str(error)
+        hint = f"{cache} can't be written ({reason}); set AURAL_CACHE to a folder of yours"
+        yield Check("cache", "fail", hint)
+    else:
+        yield Check("cache", "ok", f"{cache}, {free:.1f} GiB free")
 
 
 def look_at_weights() -> Iterator[Check]:
-    """Models whose weights are here: those run without a network."""
+    """Models whose weights are here (those run without a network), and what is not as it was."""
     from aural import models
-    from aural.store.weights import find_local
+    from aural.store.weights import cached, find_local, missing_files
 
+    here, damaged = [], []
     try:
-        entries = [models.find(name) for name in models.names()]
-        here = [entry.name for entry in entries if find_local(entry.name, entry.weights)]
+        for name in models.names():
+            weights = models.find(name).weights
+            if find_local(name, weights):
+                here.append(name)
+            elif not missing_files(cached(name), weights):
+                damaged.append(name)
     except AuralError as error:
         yield Check("weights", "fail", str(error))
         return
     if here:
         yield Check("weights", "ok", f"{', '.join(here)} (these need no network)")
-    else:
-        yield Check("weights", "note", "none yet; the first run fetches them")
+    for name in damaged:
+        yield Check("weights", "note", f"{name} is damaged; the next run fetches it again")
+    if lacking := " ".join(name for name in DEFAULT if name not in [*here, *damaged]):
+        hint = f"the first run fetches what it lacks; or type: aural models fetch {lacking}"
+        yield Check("weights", "note", hint)
 
 
 def look_at_audio() -> Iterator[Check]:
