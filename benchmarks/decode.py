@@ -10,7 +10,6 @@ table, medians with the least and the most in brackets, and writes results/decod
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -88,12 +87,15 @@ SYSTEMS: dict[str, Callable[[str], Iterator[np.ndarray]]] = {
 
 def child(system: str, warm_up: str, path: str) -> None:
     """Decode path and print what it took; warm_up is a short file that loads the libraries."""
+    sys.path.insert(0, str(Path(__file__).parent / "peers"))
+    from report_run import peak_bytes
+
     for _ in SYSTEMS[system](warm_up):
         pass
     start = time.perf_counter()
     samples = sum(block.size for block in SYSTEMS[system](path))
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_bytes() / 2**20
     print(json.dumps({"seconds": seconds, "peak_mb": peak, "samples": samples}))
 
 

@@ -24,7 +24,7 @@ def about() -> dict[str, Any]:
 
 
 def write_result(result: dict[str, Any]) -> None:
-    """Write results/NAME.json, NAME being the running script's: about() and result, plain values."""
+    """Write results/NAME.json, NAME being the running script's: about(), and result's values."""
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps(about() | result, indent=1, ensure_ascii=False)
     path = RESULTS / f"{Path(sys.argv[0]).stem}.json"
