@@ -98,3 +98,19 @@ def test_speech_is_found_from_the_command_line(run: Run, examples: Path) -> None
     found = json.loads(made.stdout)
     assert found["duration"] == pytest.approx(2.99, abs=0.01)
     assert 1.5 < found["speech_seconds"] < 2.99
+
+
+def test_a_recording_that_breaks_off_is_told_of_once_and_its_text_is_the_files(
+    run: Run, tmp_path: Path, examples: Path
+) -> None:
+    path = tmp_path / "cut.flac"
+    whole = (examples / "sense_and_sensibility_0870.flac").read_bytes()
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    printed = run("transcribe", path, *GREEDY)
+    assert printed.exit_code == 0
+    assert printed.stdout.startswith("And Mr. John Dashwood had then leisure")
+    (line,) = printed.stderr.splitlines()
+    assert line.startswith(f"aural: '{path}': ")
+    kept = run("transcribe", path, "-o", tmp_path / "o", "--json", *GREEDY)
+    assert (tmp_path / "o/cut.txt").read_bytes() == printed.stdout.encode()
+    assert json.loads(kept.stdout)["warnings"] == [line.removeprefix("aural: ")]

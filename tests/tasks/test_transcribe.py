@@ -3,6 +3,7 @@
 import io
 import itertools
 import sys
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from aural.tasks.transcribe import (
     Window,
     WindowOptions,
     _batches,
+    _Group,
     _sentences,
     packed_pieces,
     segments_of,
@@ -210,3 +212,15 @@ def test_batches_are_of_one_length_and_hold_every_window_once(lengths):
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
     assert all(1 <= len(batch) <= 8 for batch in batches)
     assert all(len({lengths[i] for i in batch}) == 1 for batch in batches)
+
+
+def test_a_window_is_given_before_later_batches_are_done():
+    window = Window(np.zeros(16000, np.float32), (Span(0.0, 1.0),))
+    said = [Hypothesis(Segment(0.0, 1.0, text), "en") for text in ("one", "two", "three")]
+    first, second = Future(), Future()
+    group = _Group([window] * 3, [[2, 0], [1]], [first, second])
+    first.set_result([said[2], said[0]])
+    results = group.results()
+    assert next(results) is said[0]
+    second.set_result([said[1]])
+    assert list(results) == said[1:]
