@@ -108,6 +108,7 @@ class Hearing:
     headed: bool
     printed: str = ""
     warnings: list[str] = field(default_factory=list)
+    unprintable: InputError | None = None
 
     def read(self, seconds: float, total: float) -> None:
         """Show how far it is."""
@@ -118,7 +119,11 @@ class Hearing:
         if self.batch.live:
             alone = Transcript((segment,), "", 0.0, 0.0)
             if text := self.batch.render(alone, LIVE, self.item):
-                self.print(text)
+                try:
+                    self.print(text)
+                except InputError as error:
+                    self.unprintable = error
+                    raise
         self.progress.write(segment.end)
 
     def print(self, text: str) -> None:
@@ -200,6 +205,8 @@ def heard(hearing: Hearing) -> Any:
     except UnknownName:
         raise
     except InputError as error:
+        if error is hearing.unprintable:  # stdout is at fault, not the input
+            raise
         return Failure(item, type(error).__name__, named(item, str(error)), error.exit_code)
 
 
