@@ -15,13 +15,6 @@ from peers import RUNNERS, python_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FASTER_WHISPER_MODES: dict[str, dict[str, object]] = {
-    "sequential": {},
-    "sequential, VAD": {"vad_filter": True},
-    "batched": {"batch_size": 8},
-}
-"""What faster-whisper's users choose from; beam 5 and temperature fallback are its defaults."""
-
 
 @dataclass(frozen=True)
 class Heard:
@@ -45,10 +38,13 @@ def faster_whisper(
     model: Path,
     language: str | None,
     *,
-    modes: Mapping[str, Mapping[str, object]] = FASTER_WHISPER_MODES,
+    modes: Mapping[str, Mapping[str, object]],
     threads: int = 2,
 ) -> dict[str, dict[str, Heard]]:
-    """What it hears in float32 16 kHz recordings with int8 weights: mode -> id -> Heard."""
+    """What it hears in float32 16 kHz recordings with int8 weights: mode -> id -> Heard.
+
+    modes are as in peers/faster_whisper_run.py.
+    """
     names = {f"{number:06d}": name for number, name in enumerate(recordings)}
     with tempfile.TemporaryDirectory() as folder:
         for number, name in names.items():
