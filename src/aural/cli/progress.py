@@ -25,7 +25,8 @@ def is_watched() -> bool:
 class Progress:
     """Files, seconds of the file at hand, and speed.
 
-    Of a file so much counts as done as has been read; by_segment, as has been written down.
+    Of a file so much counts as done as has been read; by_segment, as has been written down, and
+    until the first segment comes the line says how much is read.
     """
 
     files: int
@@ -35,6 +36,7 @@ class Progress:
     earlier: float = 0.0
     source: str = ""
     seconds: float = 0.0
+    heard: float = 0.0
     length: float = 0.0
     began: float = field(default_factory=time.monotonic)
     drawn: float = 0.0
@@ -42,12 +44,13 @@ class Progress:
 
     def start(self, source: str) -> None:
         """The next file."""
-        self.source, self.seconds, self.length = source, 0.0, 0.0
+        self.source = source
+        self.seconds = self.heard = self.length = 0.0
         self.draw()
 
     def read(self, seconds: float, length: float) -> None:
         """So much of it is read."""
-        self.length = length
+        self.heard, self.length = seconds, length
         if not self.by_segment:
             self.seconds = seconds
         self.refresh()
@@ -62,7 +65,7 @@ class Progress:
         self.done += 1
         self.kept += kept
         self.earlier += seconds
-        self.seconds = 0.0
+        self.seconds = self.heard = self.length = 0.0
 
     def refresh(self) -> None:
         """Rewrite the line, unless it has only just been."""
@@ -89,9 +92,10 @@ class Progress:
         if self.kept:
             parts.append(f"{self.kept} kept")
         if self.length:
+            share = f"{min(1.0, (self.seconds or self.heard) / self.length):.0%}"
             whole = timedelta(seconds=round(self.length))
-            parts.append(f"{min(1.0, self.seconds / self.length):.0%} of {whole}")
-        if heard := self.earlier + self.seconds:
-            speed = heard / max(time.monotonic() - self.began, 1e-3)
+            parts.append(f"{share} of {whole}" + ("" if self.seconds else " read"))
+        if finished := self.earlier + self.seconds:
+            speed = finished / max(time.monotonic() - self.began, 1e-3)
             parts.append(f"{speed:.1f} x real time")
         return ": ".join([*([", ".join(parts)] if parts else []), plain(self.source)])
