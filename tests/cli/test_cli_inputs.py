@@ -80,6 +80,31 @@ def test_nothing_found_is_said(tmp_path: Path) -> None:
         gather([str(tmp_path / "*.wav")])
 
 
+def test_a_folder_that_may_not_be_looked_into_is_told_of(
+    talks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if Path(path).name == "deep":
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    sources = [item.source for item in gather([str(talks)])]
+    assert str(talks / "b/deep") in sources
+    assert len(sources) == 10
+
+
+def test_stdin_and_a_file_of_that_name_are_not_one_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("stdin").write_text("a file")
+    with pytest.raises(InputError, match="would be one"):
+        gather(["-", "stdin"])
+
+
 @given(st.lists(st.text("ab.", min_size=1, max_size=6), unique=True))
 def test_outputs_are_distinct(names: list[str]) -> None:
     paths = [PurePath("x") / name for name in names if PurePath(name).name not in {"", ".", ".."}]

@@ -329,3 +329,53 @@ def test_bash_is_given_commands_and_choices(aural: Aural) -> None:
     }
     assert "plain,doctor" in offered("aural do", 1)
     assert set(offered("aural echo --mode ", 3)) == {"plain,plain", "plain,loud", "plain,1"}
+
+
+# What the system refuses
+
+
+@pytest.mark.parametrize("closed", ["stdin", "stdout", "stderr"])
+def test_a_closed_stream_is_no_bug(talks: Path, closed: str) -> None:
+    number = ["stdin", "stdout", "stderr"].index(closed)
+    source = "-" if closed == "stdin" else str(talks / "v.opus")
+    command = ["sh", "-c", f'exec "$@" {number}>&-', "sh", *STANDIN, "info", source]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "bug:" not in done.stderr
+    if closed == "stdin":
+        assert "standard input: the file is empty" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["echo", "-f", "txt"], ["echo", "--json"]])
+def test_a_full_stdout_is_said_once(talks: Path, arguments: list[str]) -> None:
+    files = [str(talks / "a/x.wav"), str(talks / "v.opus")] if "echo" in arguments else []
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*STANDIN, *arguments, *files],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert "No space left on device" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "bug:" not in done.stderr
+
+
+def test_a_name_that_is_too_long_stops_nothing_else(aural: Aural, talks: Path) -> None:
+    done = aural("echo", "x" * 300 + ".wav", talks / "v.opus")
+    assert (done.returncode, "File name too long" in done.stderr) == (1, True)
+    assert "this is v.opus" in done.stdout
+
+
+def test_the_file_s_offline_reaches_the_weights_store(
+    aural: Aural, talks: Path, tmp_path: Path
+) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text("offline = true\n")
+    environment = {**os.environ, "AURAL_CONFIG": str(settings), "AURAL_CACHE": str(tmp_path / "c")}
+    environment.pop("AURAL_MODELS", None)
+    done = aural("detect-speech", talks / "v.opus", env=environment)
+    assert (done.returncode, "offline was asked for" in done.stderr) == (4, True)

@@ -181,6 +181,8 @@ def _open_regular(path: str) -> io.FileIO:
     except (OSError, ValueError) as error:
         raise AudioError(f"{path!r}: it can't be opened ({error})") from error
     kind = "a directory" if stat.S_ISDIR(mode) else "a pipe, socket or device"
+    if stat.S_ISDIR(mode) and not os.access(path, os.R_OK | os.X_OK):
+        raise AudioError(f"{path!r}: no permission to look into this directory")
     raise AudioError(f"{path!r}: it is {kind}; give a regular file, or pipe the bytes to '-'")
 
 

@@ -1,5 +1,6 @@
 """What people see: messages on stderr, results on stdout as UTF-8 whatever the locale."""
 
+import os
 import sys
 import unicodedata
 import warnings
@@ -9,7 +10,7 @@ from typing import TextIO
 
 import click
 
-from aural.errors import AudioWarning
+from aural.errors import AudioWarning, InputError
 
 ESCAPED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories (controls, formats, surrogates, separators) that could move the cursor,
@@ -32,9 +33,23 @@ def say(message: str) -> None:
 
 
 def write(text: str) -> None:
-    """Put a result on stdout in UTF-8; an undecodable byte of a file name appears as \\udcXX."""
-    sys.stdout.flush()
-    click.echo(text.encode("utf-8", "backslashreplace"), nl=False)
+    """Put a result on stdout in UTF-8; an undecodable byte of a file name appears as \\udcXX.
+
+    Raises InputError where it can't be written, and BrokenPipeError where nobody reads it.
+    """
+    try:
+        sys.stdout.flush()
+        click.echo(text.encode("utf-8", "backslashreplace"), nl=False)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_stdout()
+        raise InputError(f"can't write to standard output: {error.strerror}") from error
+
+
+def drop_stdout() -> None:
+    """Let what is left in stdout's buffer go nowhere: Python would try to write it at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

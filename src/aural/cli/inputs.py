@@ -60,19 +60,20 @@ def gather(arguments: Sequence[str]) -> list[Input]:
         PurePath("stdin") if key == STDIN else PurePath(os.path.relpath(key, base)) for key in found
     ]
     names = distinct(relative)
+    if len(set(names)) < len(names):
+        raise InputError("the outputs of '-' and of the file 'stdin' would be one; rename the file")
     return [Input(item.path, name) for item, name in zip(found.values(), names, strict=True)]
 
 
 def expand(argument: str) -> Iterator[Found]:
-    """What one argument stands for."""
-    path = Path(argument)
+    """What one argument stands for; what can't be looked at is left for the reader to tell."""
     if argument == STDIN:
         yield Found(STDIN, "")
-    elif path.is_dir():
+    elif os.path.isdir(argument):
         yield from in_folder(
             argument, f"{argument!r} holds no audio file; it is looked for by suffix"
         )
-    elif not os.path.lexists(path) and glob.has_magic(argument):
+    elif not os.path.lexists(argument) and glob.has_magic(argument):
         yield from in_glob(argument)
     else:
         yield Found(argument, os.path.dirname(argument) or ".")
@@ -102,13 +103,21 @@ def in_folder(folder: str, complaint: str) -> Iterator[Found]:
 
 
 def walk(folder: str) -> Iterator[Found]:
-    """The audio files below a folder, in order, hidden files and folders left out."""
-    for parent, folders, files in os.walk(folder):
+    """The audio files below a folder, in order, hidden files and folders left out.
+
+    A folder that can't be looked into comes as if it were a file: it fails, and the others don't.
+    """
+    closed: list[str] = []
+    for parent, folders, files in os.walk(
+        folder, onerror=lambda error: closed.append(os.fsdecode(error.filename))
+    ):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             suffix = os.path.splitext(name)[1].lower()
             if suffix in AUDIO_SUFFIXES and not name.startswith("."):
                 yield Found(os.path.join(parent, name), folder)
+    for path in closed:
+        yield Found(path, folder)
 
 
 def distinct(paths: Sequence[PurePath]) -> list[PurePath]:

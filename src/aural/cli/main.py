@@ -12,7 +12,7 @@ import click
 
 from aural.cli import exits
 from aural.cli.config import default_map
-from aural.cli.console import audio_warnings, say
+from aural.cli.console import audio_warnings, drop_stdout, say
 from aural.errors import AuralError
 
 COMMANDS = Path(__file__).with_name("commands")
@@ -115,8 +115,15 @@ def cli(ctx: click.Context) -> None:
 
 def leave_broken_pipe() -> NoReturn:
     """Leave without a word: who read our output has gone, so nothing more can be flushed to it."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    drop_stdout()
     sys.exit(exits.BROKEN_PIPE)
+
+
+def open_missing() -> None:
+    """Put /dev/null where whoever started us closed a standard stream: Python has None there."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -132,6 +139,12 @@ def run(arguments: list[str] | None = None) -> int:
         return exits.INTERRUPTED
     except BrokenPipeError:
         leave_broken_pipe()
+    except OSError as error:
+        if os.environ.get("AURAL_DEBUG"):
+            raise
+        drop_stdout()
+        say(f"the system refused: {error}")
+        return exits.INPUT
     except Exception as error:
         if os.environ.get("AURAL_DEBUG"):
             raise
@@ -143,4 +156,5 @@ def run(arguments: list[str] | None = None) -> int:
 def main() -> NoReturn:
     """The installed command."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(exits.TERMINATED))
+    open_missing()
     sys.exit(run())

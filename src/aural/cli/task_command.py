@@ -5,6 +5,7 @@
 Nothing of the task is imported before the command runs.
 """
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -65,6 +66,9 @@ class TaskCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the task over the inputs and leave with the exit code."""
+        values = ctx.default_map or {}
+        if "offline" in values:  # no option of a task: the weights store asks the environment
+            os.environ.setdefault("AURAL_OFFLINE", str(values["offline"]))
         ctx.exit(run_task(self.task, ctx))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
