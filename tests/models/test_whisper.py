@@ -10,7 +10,7 @@ from aural import models
 from aural.audio.read import read
 from aural.errors import InputError, UnknownName
 from aural.models import whisper
-from aural.models.whisper import DecodingOptions, _with_punctuation, _without_loop
+from aural.models.whisper import DecodingOptions, _goes_round, _with_punctuation, _without_loop
 from aural.tasks.transcribe import transcribe
 
 TEXTS = {
@@ -85,7 +85,9 @@ def test_a_prompt_sets_the_spelling(base, windows):
 
 
 def test_hotwords_longer_than_the_prompt_are_cut(base, windows):
-    earlier = " ".join(f"On day {day} they walked {day + 3} miles, and rested." for day in range(99))
+    earlier = " ".join(
+        f"On day {day} they walked {day + 3} miles, and rested." for day in range(99)
+    )
     options = DecodingOptions(hotwords=earlier, initial_prompt=earlier)
     assert "leisure" in base.recognise(windows[:1], options)[0].segment.text
 
@@ -174,6 +176,25 @@ def test_loops_are_cut_to_their_first_round():
     assert _without_loop((9, 1, 2, 1, 2, 1, 2, 1)) in {(9, 1, 2), (9, 1, 2, 1)}
     assert _without_loop((7, 7, 7, 7)) == (7,)
     assert _without_loop(()) == ()
+
+
+def test_an_ending_said_twice_is_noticed():
+    assert _goes_round((1, 2, 3, 4, 5, 6, 3, 4, 5, 6))
+    assert not _goes_round((1, 2, 3, 4, 5, 6, 3, 4, 5))
+    assert not _goes_round((8, 8))
+    assert not _goes_round(())
+
+
+def test_a_window_is_padded_by_its_own_length_alone(base):
+    seconds = {length: base.padded_length(int(length * 16000)) / 16000 for length in (0.1, 12, 13)}
+    assert seconds == {0.1: 14, 12: 14, 13: 22}
+    assert base.padded_length(30 * 16000) == 30 * 16000
+
+
+def test_a_short_sentence_is_not_said_twice(base, examples):
+    """With a second of silence after it, this one is."""
+    clip = read(examples / "sense_and_sensibility_0880.flac", sample_rate=16000).samples
+    assert base.recognise([clip])[0].segment.text.lower().count("young man") == 1
 
 
 def test_punctuation_joins_the_word_it_belongs_to():

@@ -6,10 +6,11 @@ turbo: Mobius Labs' conversion). Every file is pinned by SHA-256; base and tiny.
 in wheels, the other sizes on the Hub only.
 
 A window is float32 samples of at most 30 s, 16 kHz, shape = (time,). It is padded with silence,
-TAIL_SECONDS at least, to the next of a few lengths STEP_SECONDS apart, not to 30 s. It becomes a
-log-mel of (n_mels, time / 160), and one encoder state every 20 ms, (time / 320, d_model). Without
-a tail the decoder, which was trained on windows padded to 30 s, misses its cue to stop and repeats
-itself; were the length left to the batch, a text would depend on its neighbours.
+TAIL_SECONDS at least, to one of PADDED_SECONDS. It becomes a log-mel of (n_mels, time / 160), and
+one encoder state every 20 ms, (time / 320, d_model). The decoder was trained on windows padded to
+30 s: given less silence than this it misses its cue to stop and says things twice (LOG.md has the
+figures). A text that goes round is decoded again padded to 30 s. The length is never left to the
+batch, or a text would depend on its neighbours.
 
 Word times follow the alignment heads' cross-attention by dynamic time warping (the paper's
 reference code, whisper/timing.py).
@@ -18,7 +19,6 @@ reference code, whisper/timing.py).
 from __future__ import annotations
 
 import json
-import math
 import os
 import zlib
 from dataclasses import dataclass, replace
@@ -42,14 +42,14 @@ if TYPE_CHECKING:
 EXTRA = ""
 SAMPLE_RATE = 16000
 MAX_SECONDS = 30.0
-TAIL_SECONDS = 1.0
-STEP_SECONDS = 3.0
+TAIL_SECONDS = 2.0
+PADDED_SECONDS = (14.0, 22.0, MAX_SECONDS)
 FRAMES_PER_SECOND = 100
 STATES_PER_SECOND = 50
 MAX_TOKENS = 448
 MAX_PROMPT_TOKENS = MAX_TOKENS // 2 - 1
 TOKENS_PER_SECOND = 16
-"""More than the fastest speech needs in any script; a decoding that reaches it is a loop."""
+"""More than the fastest speech needs in any script; decoding stops there."""
 WITHOUT_SPACES = ("zh", "ja", "th", "lo", "my", "yue")
 OPENING = "\"'“¿([{-"
 CLOSING = "\"'.。,，!！?？:：”)]}、"
@@ -67,10 +67,11 @@ class Config:
 class DecodingOptions:
     """How text is looked for; names and defaults as in Whisper's reference where they are the same.
 
-    language None means: identify it, once for all windows of a batch. temperatures beyond the
-    first are tried, by sampling best_of texts, while a text fails compression_ratio_threshold (it
-    repeats itself) or logprob_threshold. A window is without speech when its probability of no
-    speech passes no_speech_threshold and its text fails logprob_threshold.
+    language None means: identify it, once for all windows of a batch. A text that fails
+    compression_ratio_threshold (it repeats itself) or logprob_threshold is decoded again padded to
+    30 s, then, while it fails, at the temperatures beyond the first, by sampling best_of texts. A
+    window is without speech when its probability of no speech passes no_speech_threshold and its
+    text fails logprob_threshold.
     """
 
     task: Literal["transcribe", "translate"] = "transcribe"
@@ -394,8 +395,8 @@ class Whisper:
         seconds = length / SAMPLE_RATE
         if seconds > MAX_SECONDS:
             raise InputError(f"a window lasts {seconds:.1f} s; Whisper takes at most 30 s")
-        steps = max(1, math.ceil(seconds / STEP_SECONDS))
-        return int(min(steps * STEP_SECONDS + TAIL_SECONDS, MAX_SECONDS) * SAMPLE_RATE)
+        fitting = (p for p in PADDED_SECONDS if p >= min(seconds + TAIL_SECONDS, MAX_SECONDS))
+        return int(next(fitting) * SAMPLE_RATE)
 
     def identify_language(self, windows: Sequence[np.ndarray]) -> list[LanguageGuess]:
         """One guess a window: every language by falling probability."""
@@ -424,13 +425,14 @@ class Whisper:
         encoded = self._encode(windows)
         language, probability = self._language(encoded, windows, options)
         options = replace(options, language=language)
-        texts = self._decode(encoded, windows, options)
-        for temperature in options.temperatures[1:]:
+        texts = self._decode(encoded, windows, options, options.temperatures[0])
+        for temperature in options.temperatures:
             again = [i for i, text in enumerate(texts) if self._failed(text, options)]
             if not again:
                 break
             chosen = [windows[i] for i in again]
-            retried = self._decode(self._encode(chosen), chosen, options, temperature)
+            padded = self._encode(chosen, int(MAX_SECONDS * SAMPLE_RATE))
+            retried = self._decode(padded, chosen, options, temperature)
             for i, text in zip(again, retried, strict=True):
                 texts[i] = text
         texts = [self._checked(text, options) for text in texts]
@@ -446,11 +448,14 @@ class Whisper:
             raise InputError(f"the tokenizer has no {text}; it is not Whisper's")
         return number
 
-    def _encode(self, windows: Sequence[np.ndarray]) -> ctranslate2.StorageView:
-        """Encoder states, shape = (window, states, d_model), of windows padded to the longest."""
+    def _encode(
+        self, windows: Sequence[np.ndarray], length: int | None = None
+    ) -> ctranslate2.StorageView:
+        """Encoder states, shape = (window, states, d_model), of windows padded to length samples
+        (None: as far as the longest asks for)."""
         import ctranslate2
 
-        length = max(self.padded_length(window.size) for window in windows)
+        length = length or max(self.padded_length(window.size) for window in windows)
         features = np.stack(
             [
                 whisper_log_mel(np.pad(window, (0, length - window.size)), self.config.n_mels)
@@ -507,11 +512,10 @@ class Whisper:
         encoded: ctranslate2.StorageView,
         windows: Sequence[np.ndarray],
         options: DecodingOptions,
-        temperature: float | None = None,
+        temperature: float,
     ) -> list[Segment]:
-        temperature = options.temperatures[0] if temperature is None else temperature
         prompt = self._prompt(options)
-        seconds = max(window.size for window in windows) / SAMPLE_RATE
+        seconds = max(self.padded_length(window.size) for window in windows) / SAMPLE_RATE
         room = min(MAX_TOKENS // 2, 16 + int(seconds * TOKENS_PER_SECOND))
         results = self.model.generate(
             encoded,
@@ -557,6 +561,7 @@ class Whisper:
         return (
             text.compression_ratio > options.compression_ratio_threshold
             or text.avg_logprob < options.logprob_threshold
+            or _goes_round(text.tokens)
         ) and not self._silent(text, options)
 
     def _silent(self, text: Segment, options: DecodingOptions) -> bool:
@@ -680,6 +685,14 @@ def _with_punctuation(words: _Units) -> _Units:
 def _compression_ratio(text: str) -> float:
     data = text.encode("utf-8")
     return len(data) / len(zlib.compress(data)) if data else 1.0
+
+
+def _goes_round(tokens: tuple[int, ...]) -> bool:
+    """Whether tokens end with the same four or more twice: maybe a loop, maybe said so."""
+    return any(
+        tokens[-period:] == tokens[-2 * period : -period]
+        for period in range(4, len(tokens) // 2 + 1)
+    )
 
 
 def _without_loop(tokens: tuple[int, ...]) -> tuple[int, ...]:
