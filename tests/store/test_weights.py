@@ -256,6 +256,17 @@ def test_cache_that_cannot_be_written(
         ensure(NAME, split)
 
 
+def test_cache_that_cannot_be_looked_into(
+    split: Weights, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(WeightsError, match="can't be looked into .*set AURAL_CACHE"):
+        ensure(NAME, split)
+
+
 @pytest.mark.parametrize("name", ["../up", "family", "family/../x", "/etc/x", "family/.hidden"])
 def test_name_stays_inside_the_cache(name: str) -> None:
     with pytest.raises(InputError, match="a name is family/variant"):

@@ -113,8 +113,14 @@ def cached(name: str) -> Path:
 
 
 def missing_files(directory: Path, weights: Weights) -> tuple[WeightFile, ...]:
-    """The files that directory lacks."""
-    return tuple(file for file in weights.files if not (directory / file.name).is_file())
+    """The files that directory lacks; WeightsError where it can't be looked into."""
+    try:
+        return tuple(file for file in weights.files if not (directory / file.name).is_file())
+    except OSError as error:
+        raise WeightsError(
+            f"{directory} can't be looked into ({error.strerror}); set AURAL_CACHE or AURAL_MODELS "
+            "to directories of your own"
+        ) from error
 
 
 def verify(name: str, weights: Weights) -> list[tuple[Path, str]]:
