@@ -263,7 +263,7 @@ def test_cache_that_cannot_be_looked_into(
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "is_file", refuse)
-    with pytest.raises(WeightsError, match="can't be looked into .*set AURAL_CACHE"):
+    with pytest.raises(WeightsError, match=r"can't be looked into .*set AURAL_CACHE"):
         ensure(NAME, split)
 
 
