@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heard import Heard, faster_whisper, versions_of
+from machine import about
 
 from aural import models
 from aural.audio.read import read
 from aural.data.corpora import labels, read_corpus
 from aural.data.sound import sound_of
-from aural.evaluate.machine import describe_machine
 from aural.metrics.bootstrap import choose_clusters, paired_difference, ratio_interval
 from aural.metrics.wer import character_errors, total, word_errors
 from aural.tasks.transcribe import transcribe
@@ -294,6 +294,12 @@ def tables(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def page(result: Mapping[str, Any]) -> str:
+    """The benchmark's part of docs/results.md."""
+    peer_versions = ", ".join(f"{name} {version}" for name, version in result["peer"].items())
+    return f"{result['what']}. Beside {peer_versions}.\n\n{tables(result['sets'])}"
+
+
 def main() -> None:
     """Measure, print, write; sets that were not asked for keep their last result."""
     parser = argparse.ArgumentParser(description="accuracy beside faster-whisper")
@@ -315,7 +321,7 @@ def main() -> None:
             "normalisers": {
                 each: normaliser(each).fingerprint for each in ("whisper-english", "whisper-basic")
             },
-            "machine": describe_machine(),
+            **about(),
             "sets": results,
         }
         given.output.parent.mkdir(exist_ok=True)
