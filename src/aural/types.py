@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -155,6 +155,7 @@ class Hypothesis:
     language_probability: float = 1.0
 
 
+@runtime_checkable
 class SpeechDetector(Protocol):
     """Scores frames for speech."""
 
@@ -171,6 +172,7 @@ class SpeechDetector(Protocol):
         ...
 
 
+@runtime_checkable
 class LanguageIdentifier(Protocol):
     """Tells the language of a window of speech."""
 
@@ -181,11 +183,16 @@ class LanguageIdentifier(Protocol):
         ...
 
 
+@runtime_checkable
 class Recogniser(LanguageIdentifier, Protocol):
     """Writes down what is said in windows of speech; options are its family's own."""
 
     workers: int
     """Calls of recognise that gain from running at once."""
+
+    def check(self, options: Any) -> None:
+        """InputError for options that this model can't follow."""
+        ...
 
     def padded_length(self, length: int) -> int:
         """Samples that a window of length samples is padded to: windows alike share a batch."""

@@ -10,8 +10,15 @@ from aural import models
 from aural.audio.read import read
 from aural.errors import InputError, UnknownName
 from aural.models import whisper
-from aural.models.whisper import DecodingOptions, _goes_round, _with_punctuation, _without_loop
+from aural.models.whisper import (
+    DecodingOptions,
+    _goes_round,
+    _with_punctuation,
+    _with_words,
+    _without_loop,
+)
 from aural.tasks.transcribe import transcribe
+from aural.types import Segment, Word
 
 TEXTS = {
     "0870": "And Mr. John Dashwood had then leisure to consider how much there might be prudently "
@@ -113,6 +120,39 @@ def test_sampling_is_tried_while_a_text_fails(base, windows):
     assert segment.temperature == 0.4
     always = DecodingOptions(temperatures=(0.0, 0.4), language="en")
     assert base.recognise(windows[:1], always)[0].segment.temperature == 0.0
+
+
+def test_a_length_penalty_does_not_change_how_sure_a_text_is(base, windows):
+    sure = [
+        base.recognise(windows[:1], DecodingOptions(length_penalty=penalty, beam_size=1))[0]
+        for penalty in (0.0, 1.0, 2.0)
+    ]
+    assert sure[0].segment.avg_logprob == pytest.approx(sure[1].segment.avg_logprob, abs=1e-4)
+    assert sure[2].segment.avg_logprob == pytest.approx(sure[1].segment.avg_logprob, abs=1e-4)
+
+
+def test_only_a_text_that_ran_into_the_limit_is_cut_to_one_round(base):
+    said = Segment(0, 9, " no no no", tokens=(572, 572, 572), compression_ratio=3.0)
+    assert base._checked(said, DecodingOptions()) == said
+    endless = Segment(0, 9, " no" * 224, tokens=(572,) * 224, compression_ratio=30.0)
+    assert base._checked(endless, DecodingOptions()).text == " no"
+
+
+def test_a_text_too_long_for_one_decoding_is_heard_in_halves(base, windows, monkeypatch):
+    monkeypatch.setattr(whisper, "MAX_TEXT_TOKENS", 20)
+    segment = base.recognise(windows[:1], DecodingOptions(language="en"))[0].segment
+    assert "John Dashwood" in segment.text
+    assert "power to do for them" in segment.text
+    times = [time for word in segment.words for time in (word.start, word.end)]
+    assert times == sorted(times)
+    assert segment.end == pytest.approx(windows[0].size / 16000)
+
+
+def test_words_beyond_the_sound_are_left_out():
+    words = tuple(Word(0, 1, f" {w}") for w in "ab") + (Word(2.0, 2.0, " Aye."),) * 5
+    text = Segment(0, 2.0, " a b" + " Aye." * 5)
+    assert _with_words(text, words).text == " a b"
+    assert _with_words(text, words[:3]).words == words[:3]
 
 
 def test_nothing_in_nothing_out(base):

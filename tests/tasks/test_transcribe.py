@@ -105,6 +105,29 @@ def test_without_the_filter_all_is_decoded(clips):
     assert "leisure to consider" in transcript.text
 
 
+def test_without_word_times_a_segment_is_a_window(long):
+    audio, starts = long
+    timed = aural.transcribe(audio, language="en")
+    whole = aural.transcribe(audio, language="en", word_timestamps=False)
+    assert whole.text == timed.text
+    assert len(whole.segments) < len(timed.segments)
+    assert whole.segments[0].start == pytest.approx(starts[0], abs=0.5)
+    assert not any(segment.words for segment in whole.segments)
+
+
+def test_a_word_holds_no_silence_that_was_left_out():
+    window = Window(np.zeros(0), (Span(10, 12), Span(50, 51)))
+    assert window.true_span(0.5, 1.0) == Span(10.5, 11.0)
+    assert window.true_span(1.0, 2.3) == Span(11.0, 12.0)
+    assert window.true_span(1.9, 2.8) == Span(50.0, 50.8)
+    assert window.true_span(2.9, 9.0) == Span(50.9, 51.0)
+
+
+def test_a_word_without_a_time_stays_with_the_one_before():
+    told = [Word(0, 1, " Yes."), Word(1, 1, " No."), Word(1.5, 2, " Well.")]
+    assert [len(group) for group in _sentences(told)] == [2, 1]
+
+
 def test_nothing_is_fetched_once_the_weights_are_here(examples, tmp_path):
     """A process that may open no connection at all transcribes."""
     code = (
@@ -148,6 +171,10 @@ def test_no_speech_has_no_language():
         ({"batch_size": 0}, "batch_size is 0"),
         ({"vad_threshold": 1.5}, "threshold is 1.5"),
         ({"language": "klingon"}, "unknown language 'klingon'"),
+        ({"threads": -1}, "threads is -1"),
+        ({"threads": 100000}, "threads is 100000"),
+        ({"patience": 1e-9}, "patience is 1e-09"),
+        ({"model": "silero/16k"}, "silero/16k is no Recogniser"),
         ({"model": "whisper/huge"}, "unknown model 'whisper/huge'"),
         ({"channel": "all"}, "channel is 'all'"),
     ],

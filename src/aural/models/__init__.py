@@ -20,7 +20,7 @@ import pkgutil
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aural.errors import InputError, UnknownName
 from aural.store.verify import check_own_directory
@@ -53,6 +53,9 @@ class Entry:
     extra: str
     directory: Path | None = None
 
+
+MAX_THREADS = 1024
+Model = TypeVar("Model")
 
 _loaded: dict[tuple[str, str, str, int], Any] = {}
 _load_lock = threading.RLock()
@@ -99,17 +102,21 @@ def find(name: str) -> Entry:
 
 def load(
     name: str,
+    capability: type[Model] = object,  # type: ignore[assignment]
     *,
     device: str = "auto",
     compute_type: str = "auto",
     threads: int = 0,
     offline: bool = False,
-) -> Any:
+) -> Model:
     """The model of a name, its weights fetched and verified first where needed.
 
-    One model is kept per (name, device, compute_type, threads) and process; safe to call from
-    several threads. threads = 0 lets the family choose.
+    capability is the Protocol of types.py that the model is wanted for; InputError for one that
+    does not have it. One model is kept per (name, device, compute_type, threads) and process; safe
+    to call from several threads. threads = 0 lets the family choose.
     """
+    if not 0 <= threads <= MAX_THREADS:
+        raise InputError(f"threads is {threads}; give 0 (as many as there are) to {MAX_THREADS}")
     key = (name, device, compute_type, threads)
     with _load_lock:
         if key not in _loaded:
@@ -121,7 +128,10 @@ def load(
                 compute_type=compute_type,
                 threads=threads,
             )
-        return _loaded[key]
+        model = _loaded[key]
+    if not isinstance(model, capability):
+        raise InputError(f"{name} is no {capability.__name__}; choose another model for this")
+    return model
 
 
 def locate(entry: Entry, *, offline: bool = False) -> Path:

@@ -48,8 +48,12 @@ FRAMES_PER_SECOND = 100
 STATES_PER_SECOND = 50
 MAX_TOKENS = 448
 MAX_PROMPT_TOKENS = MAX_TOKENS // 2 - 1
-TOKENS_PER_SECOND = 16
-"""More than the fastest speech needs in any script; decoding stops there."""
+MAX_TEXT_TOKENS = MAX_TOKENS // 2
+"""Where decoding stops, as in the reference: a text that gets so far is a loop, or the window holds
+more than that in its script and is cut in two."""
+MIN_SPLIT_SECONDS = 2.0
+MAX_CHARACTER_TOKENS = 4
+MIN_OVERRUN_WORDS = 3
 WITHOUT_SPACES = ("zh", "ja", "th", "lo", "my", "yue")
 OPENING = "\"'“¿([{-"
 CLOSING = "\"'.。,，!！?？:：”)]}、"
@@ -86,6 +90,7 @@ class DecodingOptions:
     no_speech_threshold: float = 0.6
     initial_prompt: str = ""
     hotwords: str = ""
+    word_timestamps: bool = True
 
     def __post_init__(self) -> None:
         if self.task not in ("transcribe", "translate"):
@@ -95,8 +100,10 @@ class DecodingOptions:
                 raise InputError(f"{name} is {getattr(self, name)}; give 1 to {most}")
         if not self.temperatures or not all(0 <= t <= 1 for t in self.temperatures):
             raise InputError(f"temperatures are {self.temperatures}; give numbers from 0 to 1")
-        if not 0 < self.patience <= 10:
-            raise InputError(f"patience is {self.patience}; give more than 0, at most 10")
+        if not 1 / self.beam_size <= self.patience <= 10:
+            raise InputError(
+                f"patience is {self.patience}; give 1 / beam_size ({1 / self.beam_size:g}) to 10"
+            )
 
 
 _ENGLISH = (
@@ -341,7 +348,10 @@ def load(
         raise UnknownName("device", device, ("auto", "cpu", "cuda"))
     if device == "auto":
         device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
-    allowed = ("auto", *sorted(ctranslate2.get_supported_compute_types(device)))
+    try:
+        allowed = ("auto", *sorted(ctranslate2.get_supported_compute_types(device)))
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"{device} can't be used here: {error}") from error
     if compute_type not in allowed:
         raise UnknownName(f"compute type on {device}", compute_type, allowed)
     if compute_type == "auto":
@@ -380,15 +390,8 @@ class Whisper:
         self._previous = self._token("<|startofprev|>")
         self._end = self._token("<|endoftext|>")
         self._no_timestamps = self._token("<|notimestamps|>")
-
-    @property
-    def languages(self) -> tuple[str, ...]:
+        self.languages = self._known_languages()
         """Codes of the languages it knows, sorted."""
-        if not self.config.multilingual:
-            return ("en",)
-        tokens = self.tokenizer.get_vocab(with_added_tokens=True)
-        codes = (token[2:-2] for token in tokens if token.startswith("<|") and len(token) < 8)
-        return tuple(sorted(code for code in codes if code.isalpha()))
 
     def padded_length(self, length: int) -> int:
         """Samples that a window of length samples is padded to; InputError for one over 30 s."""
@@ -409,15 +412,35 @@ class Whisper:
     ) -> list[Hypothesis]:
         """One hypothesis a window; windows of one padded length are decoded as one batch.
 
-        Raises InputError for a window over 30 s or a language the model does not know.
+        Raises InputError for a window over 30 s or what `check` refuses.
         """
+        self.check(options)
         found: dict[int, Hypothesis] = {}
         lengths = [self.padded_length(window.size) for window in windows]
         for length in sorted(set(lengths)):
             alike = [i for i, other in enumerate(lengths) if other == length]
             batch = self._recognise([windows[i] for i in alike], options)
             found.update(zip(alike, batch, strict=True))
-        return [found[i] for i in range(len(windows))]
+        return [
+            self._in_halves(window, options, found[i])
+            if _is_cut_off(found[i].segment)
+            else found[i]
+            for i, window in enumerate(windows)
+        ]
+
+    def _in_halves(
+        self, window: np.ndarray, options: DecodingOptions, whole: Hypothesis
+    ) -> Hypothesis:
+        """A window whose text is longer than one decoding can be, cut where it is quietest."""
+        if window.size < MIN_SPLIT_SECONDS * SAMPLE_RATE:
+            return whole
+        quarter, step = window.size // 4, SAMPLE_RATE // 10
+        middle = window[quarter : quarter + 2 * quarter // step * step].reshape(-1, step)
+        cut = quarter + int(np.argmin(np.square(middle).sum(axis=1))) * step + step // 2
+        halves = self.recognise(
+            [window[:cut], window[cut:]], replace(options, language=whole.language)
+        )
+        return replace(whole, segment=_joined(*(half.segment for half in halves)))
 
     def _recognise(
         self, windows: Sequence[np.ndarray], options: DecodingOptions
@@ -436,11 +459,27 @@ class Whisper:
             for i, text in zip(again, retried, strict=True):
                 texts[i] = text
         texts = [self._checked(text, options) for text in texts]
-        words = self._align(encoded, windows, texts, options)
+        words: list[tuple[Word, ...]] = [()] * len(texts)
+        if options.word_timestamps:
+            words = self._align(encoded, windows, texts, options)
         return [
-            Hypothesis(replace(text, words=timed), language, probability)
+            Hypothesis(_with_words(text, timed), language, probability)
             for text, timed in zip(texts, words, strict=True)
         ]
+
+    def check(self, options: DecodingOptions) -> None:
+        """InputError for a language the model does not know, or a task it was not trained for."""
+        if options.language is not None and options.language not in self.languages:
+            raise UnknownName("language", options.language, self.languages)
+        if options.task != "transcribe" and not self.config.multilingual:
+            raise InputError("this Whisper only transcribes English; take one without '.en'")
+
+    def _known_languages(self) -> tuple[str, ...]:
+        if not self.config.multilingual:
+            return ("en",)
+        tokens = self.tokenizer.get_vocab(with_added_tokens=True)
+        codes = (token[2:-2] for token in tokens if token.startswith("<|") and len(token) < 8)
+        return tuple(sorted(code for code in codes if code.isalpha()))
 
     def _token(self, text: str) -> int:
         number = self.tokenizer.token_to_id(text)
@@ -456,13 +495,18 @@ class Whisper:
         import ctranslate2
 
         length = length or max(self.padded_length(window.size) for window in windows)
-        features = np.stack(
-            [
-                whisper_log_mel(np.pad(window, (0, length - window.size)), self.config.n_mels)
-                for window in windows
-            ]
-        )
-        return self.model.encode(ctranslate2.StorageView.from_array(features))
+        features = [
+            whisper_log_mel(np.pad(window, (0, length - window.size)), self.config.n_mels)
+            for window in windows
+        ]
+        if self.model.device != "cpu":
+            return self.model.encode(ctranslate2.StorageView.from_array(np.stack(features)))
+        # One by one: a window's activations fit in the processor's cache, a batch's do not.
+        states = [
+            np.array(self.model.encode(ctranslate2.StorageView.from_array(one[None])))
+            for one in features
+        ]
+        return ctranslate2.StorageView.from_array(np.concatenate(states))
 
     def _languages(self, encoded: ctranslate2.StorageView) -> list[LanguageGuess]:
         return [
@@ -478,12 +522,8 @@ class Whisper:
     ) -> tuple[str, float]:
         """The language asked for, or the likeliest over all windows, each counted by its length."""
         if not self.config.multilingual:
-            if options.language not in (None, "en") or options.task != "transcribe":
-                raise InputError("this Whisper knows English only; take one without '.en'")
             return "en", 1.0
         if options.language is not None:
-            if options.language not in self.languages:
-                raise UnknownName("language", options.language, self.languages)
             return options.language, 1.0
         totals: dict[str, float] = {}
         for guess, window in zip(self._languages(encoded), windows, strict=True):
@@ -504,7 +544,7 @@ class Whisper:
         for text in (options.hotwords, options.initial_prompt):
             if text.strip():
                 ids = self.tokenizer.encode(" " + text.strip(), add_special_tokens=False).ids
-                before += ids[-MAX_PROMPT_TOKENS // 2 :]
+                before += ids[-(MAX_PROMPT_TOKENS // 2) :]
         return ([self._previous, *before] if before else []) + self._task_prompt(options)
 
     def _decode(
@@ -515,12 +555,10 @@ class Whisper:
         temperature: float,
     ) -> list[Segment]:
         prompt = self._prompt(options)
-        seconds = max(self.padded_length(window.size) for window in windows) / SAMPLE_RATE
-        room = min(MAX_TOKENS // 2, 16 + int(seconds * TOKENS_PER_SECOND))
         results = self.model.generate(
             encoded,
             [prompt] * len(windows),
-            max_length=len(prompt) + room,
+            max_length=MAX_TOKENS,
             return_scores=True,
             return_no_speech_prob=True,
             length_penalty=options.length_penalty,
@@ -537,12 +575,19 @@ class Whisper:
                 result.no_speech_prob,
                 temperature,
                 window.size / SAMPLE_RATE,
+                options.length_penalty,
             )
             for result, window in zip(results, windows, strict=True)
         ]
 
     def _segment(
-        self, ids: list[int], score: float, no_speech: float, temperature: float, duration: float
+        self,
+        ids: list[int],
+        score: float,
+        no_speech: float,
+        temperature: float,
+        duration: float,
+        length_penalty: float,
     ) -> Segment:
         tokens = tuple(token for token in ids if token < self._end)
         text = self.tokenizer.decode(list(tokens))
@@ -551,7 +596,7 @@ class Whisper:
             end=duration,
             text=text,
             tokens=tokens,
-            avg_logprob=score * len(ids) / (len(ids) + 1),
+            avg_logprob=score * len(ids) ** length_penalty / (len(ids) + 1),
             no_speech_prob=no_speech,
             compression_ratio=_compression_ratio(text),
             temperature=temperature,
@@ -571,10 +616,10 @@ class Whisper:
         )
 
     def _checked(self, text: Segment, options: DecodingOptions) -> Segment:
-        """Empty where there is no speech; a repeated ending kept once where it went round."""
+        """Empty where there is no speech; a loop that ran to the end kept once round."""
         if self._silent(text, options):
             return replace(text, text="", tokens=())
-        if text.compression_ratio <= options.compression_ratio_threshold:
+        if not _is_cut_off(text):
             return text
         tokens = _without_loop(text.tokens)
         shorter = self.tokenizer.decode(list(tokens))
@@ -645,7 +690,7 @@ class Whisper:
         for token in tokens:
             pending += (token,)
             text = self.tokenizer.decode(list(pending))
-            if "\ufffd" not in text:
+            if "\ufffd" not in text or len(pending) == MAX_CHARACTER_TOKENS:
                 units.append((text, pending))
                 pending = ()
         if pending:
@@ -680,6 +725,43 @@ def _with_punctuation(words: _Units) -> _Units:
             joined.append(whole)
         opening = ("", ())
     return [*joined, opening] if opening[1] else joined
+
+
+def _with_words(text: Segment, words: tuple[Word, ...]) -> Segment:
+    """text with its words, less a tail of several that the window has no time left for: such text
+    goes on past the sound."""
+    last = len(words)
+    while last and words[last - 1].duration == 0 and words[last - 1].end >= text.end:
+        last -= 1
+    if len(words) - last < MIN_OVERRUN_WORDS:
+        return replace(text, words=words)
+    kept = words[:last]
+    tokens = tuple(token for word in kept for token in word.tokens)
+    return replace(text, text="".join(word.text for word in kept), words=kept, tokens=tokens)
+
+
+def _is_cut_off(text: Segment) -> bool:
+    return len(text.tokens) >= MAX_TEXT_TOKENS - 1
+
+
+def _joined(first: Segment, second: Segment) -> Segment:
+    """Two segments, the second's times from the first's end, as one."""
+    moved = tuple(
+        replace(word, start=word.start + first.end, end=word.end + first.end)
+        for word in second.words
+    )
+    count = max(1, len(first.tokens) + len(second.tokens))
+    weights = len(first.tokens) / count, len(second.tokens) / count
+    return replace(
+        first,
+        end=first.end + second.end,
+        text=first.text + second.text,
+        words=first.words + moved,
+        tokens=first.tokens + second.tokens,
+        avg_logprob=first.avg_logprob * weights[0] + second.avg_logprob * weights[1],
+        no_speech_prob=min(first.no_speech_prob, second.no_speech_prob),
+        compression_ratio=max(first.compression_ratio, second.compression_ratio),
+    )
 
 
 def _compression_ratio(text: str) -> float:

@@ -109,7 +109,7 @@ def detect_speech(
     )
     if channel == "all":
         raise InputError("channel is 'all'; give 'mix' or a channel's number, counted from 0")
-    detector: SpeechDetector = models.load(model)
+    detector = models.load(model, SpeechDetector)
     finder = SpanFinder(options, detector.frame_length / detector.sample_rate)
     listener, spans, samples = detector.stream(), [], 0
     for block in stream(source, sample_rate=detector.sample_rate, channel=channel):

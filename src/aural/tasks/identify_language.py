@@ -9,6 +9,7 @@ from aural import models
 from aural.errors import EmptyAudio, InputError
 from aural.models.whisper import DecodingOptions
 from aural.tasks.transcribe import Transcription, WindowOptions, likeliest_language
+from aural.types import Recogniser, SpeechDetector
 
 if TYPE_CHECKING:
     from aural.audio.source import Source
@@ -46,8 +47,10 @@ def identify_language(
     if not 1 <= speech_seconds <= 600:
         raise InputError(f"speech_seconds is {speech_seconds}; give 1 to 600")
     options = WindowOptions(WINDOW_SECONDS, vad_threshold=vad_threshold, channel=channel)
-    identifier = models.load(model, device=device, compute_type=compute_type, threads=threads)
-    detector = models.load("silero/16k")
+    identifier = models.load(
+        model, Recogniser, device=device, compute_type=compute_type, threads=threads
+    )
+    detector = models.load("silero/16k", SpeechDetector)
     run = Transcription(source, identifier, detector, DecodingOptions(), options)
     windows, left = [], speech_seconds
     with closing(run.windows()) as found:
