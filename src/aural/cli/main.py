@@ -157,4 +157,11 @@ def main() -> NoReturn:
     """The installed command."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(exits.TERMINATED))
     open_missing()
-    sys.exit(run())
+    try:
+        code = run()
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else exits.INPUT
+    if code in (exits.INTERRUPTED, exits.TERMINATED):
+        sys.stderr.flush()
+        os._exit(code)  # a batch being decoded in another thread is not waited for
+    sys.exit(code)
