@@ -210,6 +210,23 @@ def test_a_directory_that_holds_no_model(tmp_path):
         models.load(f"whisper@{tmp_path}")
 
 
+def test_the_pinned_directories_say_what_they_are():
+    base = models.locate(models.find("whisper/base"))
+    assert whisper.read_config(base) == models.find("whisper/base").config
+    english = models.locate(models.find("whisper/tiny.en"))
+    assert whisper.read_config(english) == models.find("whisper/tiny.en").config
+
+
+def test_english_only_models_say_so(windows):
+    english = models.load("whisper/tiny.en")
+    assert "John" in english.recognise(windows[:1])[0].segment.text
+    assert english.identify_language(windows)[0].language == "en"
+    with pytest.raises(InputError, match="only transcribes English"):
+        english.recognise(windows, DecodingOptions(task="translate"))
+    with pytest.raises(UnknownName, match="this install has: en"):
+        english.recognise(windows, DecodingOptions(language="fr"))
+
+
 def test_loops_are_cut_to_their_first_round():
     assert _without_loop((1, 2, 3, 4, 5)) == (1, 2, 3, 4, 5)
     assert _without_loop((9, 1, 2, 1, 2, 1, 2)) == (9, 1, 2)

@@ -18,7 +18,6 @@ reference code, whisper/timing.py).
 
 from __future__ import annotations
 
-import json
 import os
 import zlib
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ import numpy as np
 from aural.audio.features import whisper_log_mel
 from aural.errors import InputError, UnknownName
 from aural.models import Variant
+from aural.store.ctranslate2 import check_whisper_directory
 from aural.store.weights import WeightFile, Weights, WheelPart
 from aural.types import Hypothesis, LanguageGuess, Segment, Tag, Word
 
@@ -315,21 +315,9 @@ VARIANTS = {
 
 
 def read_config(directory: Path) -> Config:
-    """What a CTranslate2 directory of one's own says of itself, from its tokenizer.json and, for
-    128 mel bands, preprocessor_config.json."""
-    for name in ("model.bin", "config.json", "tokenizer.json"):
-        if not (directory / name).is_file():
-            raise InputError(f"{directory} holds no {name}; give a CTranslate2 Whisper directory")
-    front = directory / "preprocessor_config.json"
-    try:
-        n_mels = json.loads(front.read_text("utf-8"))["feature_size"] if front.is_file() else 80
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{front} can't be read: {error}") from error
-    if n_mels not in (80, 128):
-        raise InputError(f"{front} asks for {n_mels} mel bands; Whisper has 80 or 128")
-    return Config(
-        n_mels=n_mels, multilingual="<|en|>" in (directory / "tokenizer.json").read_text()
-    )
+    """What a CTranslate2 directory of one's own holds; InputError when it can't be trusted."""
+    shape = check_whisper_directory(directory)
+    return Config(n_mels=shape.n_mels, multilingual=shape.multilingual)
 
 
 def load(
@@ -359,6 +347,12 @@ def load(
     cores = threads or len(os.sched_getaffinity(0))
     workers = min(cores, 4) if device == "cpu" else 1
     try:
+        tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise InputError(f"{directory}/tokenizer.json can't be used: {error}") from error
+    tokenizer.no_padding()  # what is saved there could ask for any amount of memory
+    tokenizer.no_truncation()
+    try:
         model = ctranslate2.models.Whisper(
             str(directory),
             device=device,
@@ -366,7 +360,6 @@ def load(
             inter_threads=workers,
             intra_threads=max(1, cores // workers),
         )
-        tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
     except (RuntimeError, ValueError, OSError) as error:
         raise InputError(f"{directory} holds no usable Whisper model: {error}") from error
     return Whisper(model, tokenizer, config, workers)
@@ -530,7 +523,7 @@ class Whisper:
             for tag in guess.tags:
                 totals[tag.label] = totals.get(tag.label, 0.0) + tag.score * window.size
         best = max(totals, key=lambda label: totals[label])
-        return best, totals[best] / sum(totals.values())
+        return best, totals[best] / (sum(totals.values()) or 1.0)
 
     def _task_prompt(self, options: DecodingOptions) -> list[int]:
         if not self.config.multilingual:

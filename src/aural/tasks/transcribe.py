@@ -338,7 +338,7 @@ def likeliest_language(
     for guess, samples in zip(identifier.identify_language(windows), windows, strict=True):
         for tag in guess.tags:
             totals[tag.label] = totals.get(tag.label, 0.0) + tag.score * samples.size
-    whole = sum(totals.values())
+    whole = sum(totals.values()) or 1.0
     tags = (Tag(label, score / whole) for label, score in totals.items())
     return LanguageGuess(tuple(sorted(tags, key=lambda tag: -tag.score)))
 
