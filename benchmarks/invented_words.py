@@ -220,8 +220,9 @@ def main() -> None:
         r[h]["aural"]["words"] for r in report["words"].values() for h in HALVES if not r["apart"]
     )
     print(f"\nwords where nobody speaks: {wrong}")
-    worst = max((row["difference"] for row in report["deletions"]), default=0.0)
-    print(f"most that the filter adds to words missed: {100 * worst:+.2f} of {100 * ALLOWED:+.1f}")
+    if report["deletions"]:
+        worst = max(row["difference"] for row in report["deletions"])
+        print(f"most the filter adds to words missed: {100 * worst:+.2f} of {100 * ALLOWED:+.1f}")
 
 
 if __name__ == "__main__":
