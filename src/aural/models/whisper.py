@@ -87,7 +87,7 @@ class DecodingOptions:
     temperatures: tuple[float, ...] = (0.0,)
     compression_ratio_threshold: float = 2.4
     logprob_threshold: float = -1.0
-    no_speech_threshold: float = 0.6
+    no_speech_threshold: float = 0.3
     initial_prompt: str = ""
     hotwords: str = ""
     word_timestamps: bool = True
@@ -609,8 +609,9 @@ class Whisper:
         )
 
     def _checked(self, text: Segment, options: DecodingOptions) -> Segment:
-        """Empty where there is no speech; a loop that ran to the end kept once round."""
-        if self._silent(text, options):
+        """Empty where there is no speech, or punctuation only; a loop that ran to the end kept once round."""
+        written = any(map(str.isalnum, text.text))
+        if self._silent(text, options) or not written:
             return replace(text, text="", tokens=())
         if not _is_cut_off(text):
             return text

@@ -63,7 +63,7 @@ def transcribe(
     temperature: tuple[float, ...] = (0.0,),
     compression_ratio_threshold: float = 2.4,
     logprob_threshold: float = -1.0,
-    no_speech_threshold: float = 0.6,
+    no_speech_threshold: float = 0.3,
     initial_prompt: str = "",
     hotwords: str = "",
     word_timestamps: bool = True,
