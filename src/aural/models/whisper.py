@@ -609,9 +609,9 @@ class Whisper:
         )
 
     def _checked(self, text: Segment, options: DecodingOptions) -> Segment:
-        """Empty where there is no speech, or punctuation only; a loop that ran to the end kept once round."""
-        written = any(map(str.isalnum, text.text))
-        if self._silent(text, options) or not written:
+        """Empty where there is no speech or bare punctuation; a loop that ran to the end kept once
+        round."""
+        if self._silent(text, options) or not any(map(str.isalnum, text.text)):
             return replace(text, text="", tokens=())
         if not _is_cut_off(text):
             return text
