@@ -156,16 +156,25 @@ def main() -> None:
     parser.add_argument(
         "--skip", action="append", default=[], choices=("faster_whisper", "transformers")
     )
+    parser.add_argument(
+        "--settings",
+        type=int,
+        nargs="+",
+        default=range(len(SETTINGS)),
+        help="which rows, counted from 0: "
+        + ", ".join(f"{s.recording} {s.beam}" for s in SETTINGS),
+    )
     given = parser.parse_args()
+    settings = [SETTINGS[i] for i in given.settings]
     weights = ensure("whisper/base", whisper.VARIANTS["base"].weights)
     bench = Bench(weights, given.threads, given.runs, tuple(given.skip))
     recordings = {kind: spoken(given.minutes, kind) for kind in ("dense", "sparse")}
     chosen = {
         beam: best_batch(bench, recordings["dense"].path, beam)
-        for beam in dict.fromkeys(setting.beam for setting in SETTINGS)
+        for beam in dict.fromkeys(setting.beam for setting in settings)
     }
     rows = []
-    for setting in SETTINGS:
+    for setting in settings:
         batch = chosen[setting.beam][0]
         rows.append(measure(bench, setting, recordings[setting.recording], batch))
         print(shown(rows[-1]), file=sys.stderr, flush=True)

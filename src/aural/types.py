@@ -6,11 +6,12 @@ Conventions: times in seconds (float) from the start of the recording; samples a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     import numpy as np
 
 
@@ -143,6 +144,17 @@ class LanguageGuess:
         """The likeliest language's code."""
         return self.tags[0].label
 
+    @classmethod
+    def combined(cls, guesses: Iterable[LanguageGuess], weights: Iterable[float]) -> LanguageGuess:
+        """The mean of several guesses, each counted by its weight."""
+        totals: dict[str, float] = {}
+        for guess, weight in zip(guesses, weights, strict=True):
+            for tag in guess.tags:
+                totals[tag.label] = totals.get(tag.label, 0.0) + tag.score * weight
+        whole = sum(totals.values()) or 1.0
+        tags = (Tag(label, score / whole) for label, score in totals.items())
+        return cls(tuple(sorted(tags, key=lambda tag: -tag.score)))
+
 
 @dataclass(frozen=True)
 class Hypothesis:
@@ -213,6 +225,3 @@ class SpeechStream(Protocol):
     def finish(self) -> np.ndarray:
         """The probability of the last, zero-padded frame; empty when none is pending."""
         ...
-
-
-Segments = Iterator[Segment]

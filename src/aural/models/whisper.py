@@ -518,12 +518,9 @@ class Whisper:
             return "en", 1.0
         if options.language is not None:
             return options.language, 1.0
-        totals: dict[str, float] = {}
-        for guess, window in zip(self._languages(encoded), windows, strict=True):
-            for tag in guess.tags:
-                totals[tag.label] = totals.get(tag.label, 0.0) + tag.score * window.size
-        best = max(totals, key=lambda label: totals[label])
-        return best, totals[best] / (sum(totals.values()) or 1.0)
+        guesses = self._languages(encoded)
+        best = LanguageGuess.combined(guesses, [window.size for window in windows]).tags[0]
+        return best.label, best.score
 
     def _task_prompt(self, options: DecodingOptions) -> list[int]:
         if not self.config.multilingual:

@@ -30,7 +30,6 @@ from aural.types import (
     Segment,
     Span,
     SpeechDetector,
-    Tag,
     Transcript,
     Word,
 )
@@ -180,9 +179,18 @@ class WindowOptions:
 
     @property
     def speech(self) -> SpeechOptions:
-        """How speech is found; without vad_filter everything is, and only cut at pauses."""
+        """How speech is found; without vad_filter everything is, and only cut at pauses.
+
+        More is let through than detect_speech would: a single letter is speech too, and what
+        turns out not to be has an improbable text.
+        """
         if self.vad_filter:
-            return SpeechOptions(self.vad_threshold, max_speech_seconds=self.chunk_seconds)
+            return SpeechOptions(
+                self.vad_threshold,
+                peak_threshold=0.7,
+                min_speech_seconds=0.1,
+                max_speech_seconds=self.chunk_seconds,
+            )
         return SpeechOptions(
             _EVERYTHING, 0.0, peak_threshold=_EVERYTHING, max_speech_seconds=self.chunk_seconds
         )
@@ -334,13 +342,8 @@ def likeliest_language(
     identifier: LanguageIdentifier, windows: Sequence[np.ndarray]
 ) -> LanguageGuess:
     """Languages by falling mean probability over the windows, each counted by its length."""
-    totals: dict[str, float] = {}
-    for guess, samples in zip(identifier.identify_language(windows), windows, strict=True):
-        for tag in guess.tags:
-            totals[tag.label] = totals.get(tag.label, 0.0) + tag.score * samples.size
-    whole = sum(totals.values()) or 1.0
-    tags = (Tag(label, score / whole) for label, score in totals.items())
-    return LanguageGuess(tuple(sorted(tags, key=lambda tag: -tag.score)))
+    guesses = identifier.identify_language(windows)
+    return LanguageGuess.combined(guesses, [window.size for window in windows])
 
 
 def _batches(lengths: list[int], batch_size: int) -> list[list[int]]:
