@@ -161,6 +161,18 @@ _APT_OPTIONS = (
     "-o", "Acquire::https::Timeout=5",
 )  # fmt: skip
 
+_FILLETS_SCRIPTS = Package(
+    "fillets-ng-data",
+    "1.0.1-1.1",
+    "25de89afd8b1adf7bcace8290248a6a22c89cd42300317e69000e162c032cf84",
+    70633484,
+    keep=(
+        "usr/share/games/fillets-ng/script/",
+        "usr/share/doc/fillets-ng-data/",
+    ),
+)
+"""What is said in every language of Fillets; its recordings are a package a language."""
+
 CORPORA: dict[str, Corpus] = {
     "librivox": Corpus(
         packages=(
@@ -260,16 +272,7 @@ CORPORA: dict[str, Corpus] = {
                 "3ecef99b9456f1c80c9625c6f2418642b52d58e7167a46bad7a412db17991b14",
                 39042172,
             ),
-            Package(
-                "fillets-ng-data",
-                "1.0.1-1.1",
-                "25de89afd8b1adf7bcace8290248a6a22c89cd42300317e69000e162c032cf84",
-                70633484,
-                keep=(
-                    "usr/share/games/fillets-ng/script/",
-                    "usr/share/doc/fillets-ng-data/",
-                ),
-            ),
+            _FILLETS_SCRIPTS,
         ),
         licence="GPL-2.0-or-later",
         description="1714 acted Czech lines with text, 98 minutes, about 10 voices",
@@ -282,16 +285,7 @@ CORPORA: dict[str, Corpus] = {
                 "afb4443fda9ab507dee578b75be857d121718a1cd6017a474f30e0eb13dc9d10",
                 32593580,
             ),
-            Package(
-                "fillets-ng-data",
-                "1.0.1-1.1",
-                "25de89afd8b1adf7bcace8290248a6a22c89cd42300317e69000e162c032cf84",
-                70633484,
-                keep=(
-                    "usr/share/games/fillets-ng/script/",
-                    "usr/share/doc/fillets-ng-data/",
-                ),
-            ),
+            _FILLETS_SCRIPTS,
         ),
         licence="GPL-2.0-or-later",
         description="acted Dutch lines with text, 47 minutes of one voice among them",

@@ -77,8 +77,8 @@ def transcribe(
 ) -> Transcript:
     """Write down what is said in a recording, with the times of segments and words.
 
-    Silence, music and noise give an empty transcript. The same input and options give the same
-    transcript, unless temperature asks for sampling.
+    Silence and music give an empty transcript, noise nearly always. The same input and options
+    give the same transcript, unless temperature asks for sampling.
 
     Args:
         source: A path, "-" for standard input, bytes, an open binary file, or Audio.
@@ -332,10 +332,6 @@ class _Group:
         for i in range(len(self.windows)):
             future, row = places[i]
             yield future.result()[row]
-
-    def cancel(self) -> None:
-        for future in self.futures:
-            future.cancel()
 
 
 def likeliest_language(
