@@ -1,8 +1,10 @@
 """A child is ended when it is silent, sends too much, or its caller is interrupted."""
 
 import os
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,38 @@ def test_no_child_outlives_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         run(code, tmp_path)
     with pytest.raises(ProcessLookupError):
         os.kill(started[0], 0)
+
+
+def test_no_child_outlives_a_caller_that_is_killed(tmp_path: Path) -> None:
+    """Signal 9 leaves nobody to clean up, and the next fetch must find the folder still."""
+    code = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(60)"
+    caller = f"""
+import sys
+from pathlib import Path
+from aural.store.child import Expectation, run_watched
+expectation = Expectation("source", "what", ("sign",), 1000, 1000)
+command = [sys.executable, "-c", {code!r}]
+run_watched(command, Path({str(tmp_path)!r}), expectation, environment={{}}, inside=True)
+"""
+    with subprocess.Popen([sys.executable, "-c", caller]) as process:
+        written = tmp_path / "pid"
+        wait_until(lambda: written.is_file() and written.read_text() != "")
+        process.kill()
+    wait_until(lambda: not alive(int(written.read_text())))
+
+
+def alive(number: int) -> bool:
+    """Whether a process is there and has not ended (one that nobody waited for is still listed)."""
+    try:
+        state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait for it, ten seconds at most."""
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -79,11 +79,11 @@ def run_watched(
 
     inside runs it in folder (else relative paths of the user's own settings hold). Raises
     Unreachable when nothing answers in time, WeightsError when the program fails or the limit is
-    passed; no child outlives the call.
+    passed; no child outlives the call, nor this process when it is killed.
     """
     process = subprocess.Popen(  # noqa: S603 - a fixed program, arguments from pinned names
-        command,
-        stdin=subprocess.DEVNULL,
+        [sys.executable, "-P", "-m", "aural.store.tether", *command],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -99,6 +99,8 @@ def run_watched(
         _watch(process, output, folder, expectation)
     finally:
         _end(process)
+        assert process.stdin is not None
+        process.stdin.close()
         reader.join(timeout=5)
         _progress("")
     if process.returncode != 0:
