@@ -1,6 +1,6 @@
 """Word and character error rates beside faster-whisper: the same weights, the same samples.
 
-    python benchmarks/accuracy.py [--sets asterisk-en,tuxpaint-fr,...] [--threads 2]
+    scripts/bench accuracy [--sets asterisk-en,tuxpaint-fr,...] [--threads 2]
 
 whisper/base in int8, beam 5, on every labelled corpus `aural data` knows that was not left out for
 faults of its own. The corpora are fetched when they are not here. faster-whisper runs as it is and
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heard import Heard, faster_whisper, versions_of
-from machine import about
+from machine import measured, measured_earlier, write_result
 
 from aural import models
 from aural.audio.read import read
@@ -299,7 +299,25 @@ def tables(results: Mapping[str, Any]) -> str:
 def page(result: Mapping[str, Any]) -> str:
     """The benchmark's part of docs/results.md."""
     peer_versions = ", ".join(f"{name} {version}" for name, version in result["peer"].items())
-    return f"{result['what']}. Beside {peer_versions}.\n\n{tables(result['sets'])}"
+    what = f"{result['what']}. Beside {peer_versions}."
+    return "\n\n".join(filter(None, [what, measured_earlier(result), tables(result["sets"])]))
+
+
+def write(
+    results: Mapping[str, Any], now: Sequence[str], earlier: Mapping[str, Any], path: Path
+) -> None:
+    """Write the sets measured now, and those kept of an earlier result with its provenance."""
+    names = [name for name in SETS if name in results]
+    report = {
+        "what": f"{MODEL}, int8, beam 5; rates of errors, differences aural less peer, 95 %",
+        "peer": versions_of("faster_whisper", ("faster-whisper", "ctranslate2")),
+        "normalisers": {
+            each: normaliser(each).fingerprint for each in ("whisper-english", "whisper-basic")
+        },
+        "measured": measured(now, [name for name in names if name not in now], earlier),
+        "sets": {name: results[name] for name in names},
+    }
+    write_result(report, path)
 
 
 def main() -> None:
@@ -311,25 +329,16 @@ def main() -> None:
     parser.add_argument("--languages", default=",".join(LANGUAGES))
     parser.add_argument("--output", type=Path, default=RESULTS)
     given = parser.parse_args()
-    results = {}
+    earlier: dict[str, Any] = {"sets": {}}
     if given.output.is_file():
-        results = json.loads(given.output.read_text(encoding="utf-8"))["sets"]
-    for name in given.sets.split(","):
+        earlier = json.loads(given.output.read_text(encoding="utf-8"))
+    results = dict(earlier["sets"])
+    sets = given.sets.split(",")
+    for count, name in enumerate(sets, 1):
         languages = given.languages.split(",")
         results[name] = measure(name, given.threads, given.hypotheses, languages)
         print(tables({name: results[name]}), flush=True)
-        results = {each: results[each] for each in SETS if each in results}
-        report = {
-            "what": f"{MODEL}, int8, beam 5; rates of errors, differences aural less peer, 95 %",
-            "peer": versions_of("faster_whisper", ("faster-whisper", "ctranslate2")),
-            "normalisers": {
-                each: normaliser(each).fingerprint for each in ("whisper-english", "whisper-basic")
-            },
-            **about(),
-            "sets": results,
-        }
-        given.output.parent.mkdir(exist_ok=True)
-        given.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        write(results, sets[:count], earlier, given.output)
     print(tables(results))
     if "given" in results.get("asterisk-en", {}):
         upper = results["asterisk-en"]["given"]["all"]["aural_less_best_peer"]["wer"]["high"]

@@ -1,6 +1,6 @@
 """Words written where nobody speaks, and what keeping them out costs where somebody does.
 
-    python benchmarks/invented_words.py [--parts words,deletions] [--prompts 60] [--threads 2]
+    scripts/bench invented_words [--parts words,deletions] [--kinds silence,rock] [--prompts 60]
 
 Words: every kind of sound of noises.py, at least five minutes of each in either half, through
 `aural.transcribe` and through faster-whisper with its speech filter, both as they come (the
@@ -9,7 +9,8 @@ apart: there a word may be right.
 
 Deletions: English prompts with pauses of 0.5 to 2 s, all equally loud, with noise so many dB under
 the speech while it is spoken; how many words are missed with the speech filter at the same
-thresholds and without it, paired by prompt. Writes results/invented_words.json.
+thresholds and without it, paired by prompt. Writes results/invented_words.json; kinds and parts
+that were not asked for keep their last result there.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from accuracy import MODEL, chosen, is_dev, samples_of
 from heard import Heard, faster_whisper, versions_of
+from machine import measured, measured_earlier, write_result
 from noises import APART, GENERATED, KINDS, MIN_SECONDS, RATE, Half, recording, sounds
 
 from aural import models
-from aural.evaluate.machine import describe_machine
 from aural.metrics.bootstrap import paired_difference
 from aural.metrics.wer import align
 from aural.tasks.transcribe import transcribe
@@ -34,11 +35,13 @@ from aural.text.normalise import normaliser
 from aural.types import Audio
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from aural.data.utterance import Utterance
 
 RESULTS = Path(__file__).parent / "results" / "invented_words.json"
+PARTS = ("words", "deletions")
+EVERYTHING = (*GENERATED, *KINDS, *APART)
 HALVES: tuple[Half, ...] = ("dev", "test")
 LOUDNESS = 0.05
 MASKERS = ("white", "rock", "hold music", "places", "crowds")
@@ -59,22 +62,20 @@ def words_in(heard: Heard) -> int:
     return len(normaliser("whisper-basic")(heard.text).split())
 
 
-def measure_words(kinds: Sequence[str], threads: int) -> dict[str, Any]:
-    """By kind and half: seconds, the words of both systems and what they wrote."""
+def measure_words(kind: str, threads: int) -> dict[str, Any]:
+    """By half: seconds, the words of both systems and what they wrote."""
     weights = models.locate(models.find(MODEL))
-    result: dict[str, Any] = {}
-    for kind in kinds:
-        result[kind] = {"apart": kind in APART}
-        recordings = {half: recording(kind, half) for half in HALVES}
-        modes = {"peer": {"vad_filter": True}}
-        theirs = faster_whisper(recordings, weights, None, modes=modes, threads=threads)["peer"]
-        for half, samples in recordings.items():
-            row: dict[str, Any] = {"seconds": round(samples.size / RATE)}
-            for system, heard in (("aural", hear(samples, threads)), ("peer", theirs[half])):
-                row[system] = {"words": words_in(heard), "segments": heard.segments}
-            result[kind][half] = row
-            counts = {system: row[system]["words"] for system in ("aural", "peer")}
-            print(f"{kind}, {half}: {row['seconds']} s, words {counts}", flush=True)
+    result: dict[str, Any] = {"apart": kind in APART}
+    recordings = {half: recording(kind, half) for half in HALVES}
+    modes = {"peer": {"vad_filter": True}}
+    theirs = faster_whisper(recordings, weights, None, modes=modes, threads=threads)["peer"]
+    for half, samples in recordings.items():
+        row: dict[str, Any] = {"seconds": round(samples.size / RATE)}
+        for system, heard in (("aural", hear(samples, threads)), ("peer", theirs[half])):
+            row[system] = {"words": words_in(heard), "segments": heard.segments}
+        result[half] = row
+        counts = {system: row[system]["words"] for system in ("aural", "peer")}
+        print(f"{kind}, {half}: {row['seconds']} s, words {counts}", flush=True)
     return result
 
 
@@ -173,56 +174,129 @@ def deletion_line(row: Mapping[str, Any]) -> str:
     return f"| {row['half']} | {row['noise']} | {ratio} | {row['words']} | {shares} | {gap} |"
 
 
-def tables(report: Mapping[str, Any]) -> str:
-    """Both parts as markdown."""
+def words_table(words: Mapping[str, Any]) -> str:
+    """Markdown: one row a kind and half, kinds apart last, and the sums of either sort."""
     lines = ["| sound | half | seconds | words, aural | words, peer |", "|---|---|---|---|---|"]
-    for kind, result in sorted(report["words"].items(), key=lambda pair: pair[1]["apart"]):
-        for half in HALVES:
-            row = result[half]
-            name = f"{kind} (apart)" if result["apart"] else kind
-            counts = f"{row['aural']['words']} | {row['peer']['words']}"
-            lines.append(f"| {name} | {half} | {row['seconds']} | {counts} |")
-    head = "| half | noise | ratio | words | missed without filter, % | with it | difference |"
-    lines += ["", head, "|---|---|---|---|---|---|---|"]
-    lines += [deletion_line(row) for row in report["deletions"]]
+    for apart in (False, True):
+        rows = {
+            (kind, half): found[half]
+            for kind, found in words.items()
+            for half in HALVES
+            if found["apart"] == apart
+        }
+        for (kind, half), row in rows.items():
+            name = f"{kind} (apart)" if apart else kind
+            lines.append(f"| {name} | {half} | {_counts(row['seconds'], [row])} |")
+        if rows:
+            name = "**all apart**" if apart else "**all where no word is right**"
+            seconds = sum(row["seconds"] for row in rows.values())
+            lines.append(f"| {name} | both | {_counts(seconds, list(rows.values()))} |")
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Measure, print, write; parts that were not asked for keep their last result."""
+def _counts(seconds: int, rows: Sequence[Mapping[str, Any]]) -> str:
+    sums = [sum(row[system]["words"] for row in rows) for system in ("aural", "peer")]
+    return f"{seconds} | {sums[0]} | {sums[1]}"
+
+
+def deletions_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Markdown: one row a half, noise and ratio."""
+    head = (
+        "| half | noise | speech over noise | words | missed without filter, % | missed with it, % "
+        "| difference, points |"
+    )
+    return "\n".join([head, "|---|---|---|---|---|---|---|", *map(deletion_line, rows)])
+
+
+def page(result: Mapping[str, Any]) -> str:
+    """The benchmark's part of docs/results.md."""
+    peer_versions = ", ".join(f"{name} {version}" for name, version in result["peer"].items())
+    parts = [
+        f"{result['what']}. Beside {peer_versions}, with its speech filter.",
+        measured_earlier(result),
+    ]
+    if result["words"]:
+        parts += [
+            "Words written where nobody speaks. Sounds marked apart hold human voices, or may: "
+            "a word can be right there.",
+            words_table(result["words"]),
+        ]
+    if result["deletions"]:
+        parts += [
+            "Words missed where somebody speaks, with aural's speech filter and without it.",
+            deletions_table(result["deletions"]),
+        ]
+    return "\n\n".join(filter(None, parts))
+
+
+def verdicts(report: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each part: what the aims are held against."""
+    if report["words"]:
+        wrong = sum(
+            found[half]["aural"]["words"]
+            for found in report["words"].values()
+            for half in HALVES
+            if not found["apart"]
+        )
+        yield f"words where nobody speaks: {wrong}"
+    if report["deletions"]:
+        worst = max(row["difference"] for row in report["deletions"])
+        yield f"most the filter adds to words missed: {100 * worst:+.2f} of {100 * ALLOWED:+.1f}"
+
+
+def write(
+    report: Mapping[str, Any], now: Sequence[str], earlier: Mapping[str, Any], path: Path
+) -> None:
+    """Write the parts measured now, and those kept of an earlier result with its provenance."""
+    words = {kind: report["words"][kind] for kind in EVERYTHING if kind in report["words"]}
+    there = [*words, *(["deletions"] if report["deletions"] else [])]
+    result = {
+        "what": f"{MODEL}, int8; at least {MIN_SECONDS} s of sound a kind and half",
+        "peer": versions_of("faster_whisper", ("faster-whisper", "ctranslate2")),
+        "measured": measured(now, [part for part in there if part not in now], earlier),
+        "words": words,
+        "deletions": report["deletions"],
+    }
+    write_result(result, path)
+
+
+def asked() -> argparse.Namespace:
+    """The command line; kinds are none where the words were not asked for."""
     parser = argparse.ArgumentParser(description="words where nobody speaks")
-    parser.add_argument("--parts", default="words,deletions")
+    parser.add_argument("--parts", help=f"of {','.join(PARTS)}; with --kinds, words alone")
     parser.add_argument("--kinds", help="only these, with commas between")
     parser.add_argument("--prompts", type=int, default=60)
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--output", type=Path, default=RESULTS)
     given = parser.parse_args()
-    report: dict[str, Any] = {"words": {}, "deletions": []}
+    parts = given.parts.split(",") if given.parts else ["words"] if given.kinds else PARTS
+    kinds = given.kinds.split(",") if given.kinds else EVERYTHING
+    for names, allowed in ((parts, PARTS), (kinds, EVERYTHING)):
+        if unknown := set(names) - set(allowed):
+            parser.error(f"{', '.join(sorted(unknown))}: allowed are {', '.join(allowed)}")
+    given.parts, given.kinds = parts, kinds if "words" in parts else ()
+    return given
+
+
+def main() -> None:
+    """Measure, print, write after each kind and part; what was not asked for is kept."""
+    given = asked()
+    earlier: dict[str, Any] = {"words": {}, "deletions": []}
     if given.output.is_file():
-        report |= json.loads(given.output.read_text(encoding="utf-8"))
-    everything = (*GENERATED, *KINDS, *APART)
-    if "words" in given.parts.split(","):
-        kinds = given.kinds.split(",") if given.kinds else everything
-        report["words"] |= measure_words(kinds, given.threads)
-    if "deletions" in given.parts.split(","):
+        earlier = json.loads(given.output.read_text(encoding="utf-8"))
+    report = {part: earlier[part] for part in PARTS}
+    now: list[str] = []
+    for kind in given.kinds:
+        now.append(kind)
+        report["words"] = report["words"] | {kind: measure_words(kind, given.threads)}
+        write(report, now, earlier, given.output)
+    if "deletions" in given.parts:
         report["deletions"] = [
             row for half in HALVES for row in measure_deletions(half, given.prompts, given.threads)
         ]
-    report |= {
-        "what": f"{MODEL}, int8; words in at least {MIN_SECONDS} s a kind and half",
-        "peer": versions_of("faster_whisper", ("faster-whisper", "ctranslate2")),
-        "machine": describe_machine(),
-    }
-    given.output.parent.mkdir(exist_ok=True)
-    given.output.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    print(tables(report))
-    wrong = sum(
-        r[h]["aural"]["words"] for r in report["words"].values() for h in HALVES if not r["apart"]
-    )
-    print(f"\nwords where nobody speaks: {wrong}")
-    if report["deletions"]:
-        worst = max(row["difference"] for row in report["deletions"])
-        print(f"most the filter adds to words missed: {100 * worst:+.2f} of {100 * ALLOWED:+.1f}")
+        write(report, [*now, "deletions"], earlier, given.output)
+    print(words_table(report["words"]), deletions_table(report["deletions"]), sep="\n\n")
+    print("", *verdicts(report), sep="\n")
 
 
 if __name__ == "__main__":

@@ -12,18 +12,30 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import install
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "results.md"
 README = ROOT / "README.md"
 OPENING, CLOSING = "<!-- results -->", "<!-- /results -->"
-ORDER = ("accuracy", "invented_words", "transcribe", "startup", "long_file", "decode", "log_mel")
+ORDER = (
+    "accuracy",
+    "invented_words",
+    "transcribe",
+    "install",
+    "startup",
+    "long_file",
+    "decode",
+    "log_mel",
+)
 Result = Mapping[str, Any]
 
 TITLES = {
     "accuracy": "Accuracy beside faster-whisper",
     "invented_words": "Words invented where nobody speaks",
     "transcribe": "Speed, memory and errors of transcription",
+    "install": "From a fresh clone to a transcript",
     "startup": "From the start of a process to its first word",
     "long_file": "A file of three hours",
     "decode": "Decoding a long file to 16 kHz",
@@ -33,9 +45,10 @@ INTRODUCTION = """\
 # Results
 
 Made by `scripts/bench report` from `benchmarks/results/`; don't edit it. Every figure was measured
-by the command above its table, on the machine named there. Systems that are compared took turns on
-the same sound; a time is the median of its runs with the least and the most in brackets, and the
-interval of a ratio (95 %) is drawn from the rounds. More in [benchmarks](../benchmarks/README.md).
+by the command above its table, on the machine named there, unless the text between says by which
+earlier one. Systems that are compared took turns on the same sound; a time is the median of its
+runs with the least and the most in brackets, and the interval of a ratio (95 %) is drawn from the
+rounds. More in [benchmarks](../benchmarks/README.md).
 """
 
 
@@ -229,6 +242,8 @@ def summary(found: Mapping[str, Result]) -> str:
     rows: list[list[str]] = []
     for row in found.get("transcribe", {}).get("rows", ()):
         rows += _transcription_lines(row)
+    if "install" in found:
+        rows += _install_lines(found["install"])
     if "startup" in found:
         started = found["startup"]
         first = statistics.median(started["systems"]["aural transcribe"]["first_word"])
@@ -247,6 +262,24 @@ def summary(found: Mapping[str, Result]) -> str:
         ratio = f"librosa {runs['librosa'] / runs['aural']:.1f} x as long"
         rows.append([f"log-mel of {minutes:g} minutes", f"{runs['aural']:.2f} s", ratio])
     return table("measured | aural | beside", rows) if rows else ""
+
+
+def _install_lines(result: Result) -> list[list[str]]:
+    runs = result["runs"]
+    first, then = (f"{runs[name]['seconds']:.0f} s" for name in ("first", "second"))
+    alone = "without a network too" if install.worked(runs["offline"]) else "**not** offline"
+    torch = "with" if result["torch"] else "without"
+    disk = f"`.venv` {torch} torch {result['venv_bytes'] / 1e6:.0f} MB"
+    weights = f"weights {result['weights_bytes'] / 1e6:.0f} MB"
+    lines = [
+        ["fresh clone, nothing cached, to a transcript", first, f"then {then}, {alone}"],
+        ["disk after that", f"{disk}, {weights}", ""],
+    ]
+    if tested := result.get("tests"):
+        minutes = f"{tested['seconds'] / 60:.0f} min"
+        size = f"`.venv` with torch and peers {tested['venv_bytes'] / 1e6:.0f} MB"
+        lines.append(["`./scripts/test` in a fresh clone", minutes, size])
+    return lines
 
 
 def _transcription_lines(row: Mapping[str, Any]) -> list[list[str]]:

@@ -1,6 +1,9 @@
 """Shared fixtures, and the rule that a skip is allowed by name or is a failure."""
 
+import importlib
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -12,6 +15,22 @@ ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 def examples() -> Path:
     """The folder of committed real recordings."""
     return ROOT / "examples"
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch):
+    """Imports a file of benchmarks/ as it is imported where it is run."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+
+    def load(name: str) -> ModuleType:
+        return importlib.import_module(name)
+
+    yield load
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None) or ""
+        if file.startswith(str(ROOT / "benchmarks")):
+            del sys.modules[name]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

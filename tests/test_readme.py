@@ -71,3 +71,11 @@ def test_commands_shown_exist():
     shown = set(re.findall(r"`aural ([a-z][a-z-]+)\b", README))
     assert shown
     assert shown <= commands
+
+
+def test_the_default_weights_are_as_large_as_the_readme_says():
+    from aural.models import silero, whisper
+
+    default = whisper.VARIANTS["base"].weights.size + silero.VARIANTS["16k"].weights.size
+    said = int(re.search(r"default weights once, (\d+) MB", README).group(1))
+    assert said == round(default / 1e6, -1)

@@ -3,36 +3,14 @@
 from __future__ import annotations
 
 import datetime
-import importlib
 import json
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
 ROOT = Path(__file__).parents[1]
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
-
-
-@pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch):
-    """Imports a file of benchmarks/ as it is imported where it is run."""
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-
-    def load(name: str) -> ModuleType:
-        return importlib.import_module(name)
-
-    yield load
-    for name in set(sys.modules) - before:
-        file = getattr(sys.modules[name], "__file__", None) or ""
-        if file.startswith(str(ROOT / "benchmarks")):
-            del sys.modules[name]
 
 
 def test_the_page_is_what_the_results_say(benchmark):

@@ -52,6 +52,24 @@ def one_frame_probabilities(samples: np.ndarray) -> np.ndarray:
     return np.array(probabilities)
 
 
+def exported_probabilities(samples: np.ndarray) -> np.ndarray:
+    """What onnxruntime makes of the pinned file as it is."""
+    entry = models.find("silero/16k")
+    session = onnxruntime.InferenceSession(models.locate(entry) / entry.config.file)
+    heard = np.pad(samples, (64, -samples.size % 512))
+    frames = np.lib.stride_tricks.sliding_window_view(heard, 576)[::512]
+    state = np.zeros((1, 1, 128), np.float32)
+    return session.run(["speech_probs"], {"input": frames.copy(), "h": state, "c": state})[0]
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.flac")), ids=lambda path: path.stem)
+def test_equals_the_pinned_file(silero: Silero, path: Path) -> None:
+    samples, _ = soundfile.read(path, dtype="float32")
+    for gain in (1, 0.1, 0):
+        mine = silero.speech_probabilities(gain * samples)
+        np.testing.assert_allclose(mine, exported_probabilities(gain * samples), rtol=0, atol=1e-5)
+
+
 def test_equals_the_one_frame_model(silero: Silero, noisy_speech: np.ndarray) -> None:
     expected = one_frame_probabilities(noisy_speech)
     mine = silero.speech_probabilities(noisy_speech)

@@ -1,0 +1,166 @@
+"""ONNX graphs written in memory: nodes and weights in, a session of onnxruntime out.
+
+Only what the layers beside this file need of the format (github.com/onnx/onnx, onnx.proto): a
+model is a protocol buffer, in which a field is its number and wire type, then a varint, a float,
+or a length and bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import onnxruntime
+
+Attribute = int | float | str | list[int]
+OPSETS = {"": 20, "com.microsoft": 1}
+IR_VERSION = 9
+CONTRIB = "com.microsoft"
+_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "bool": 9, "float16": 10}
+_ATTRIBUTE_TYPES = {"f": 1, "i": 2, "s": 3, "ints": 7}
+
+
+@dataclass
+class Graph:
+    """A graph being written; a value in it is known by its name.
+
+    Sizes of inputs may be names, for what differs from run to run.
+    """
+
+    nodes: list[bytes] = field(default_factory=list)
+    weights: list[bytes] = field(default_factory=list)
+    inputs: list[bytes] = field(default_factory=list)
+    outputs: list[bytes] = field(default_factory=list)
+    _names: int = 0
+
+    def input(self, name: str, dtype: str, *shape: int | str) -> str:
+        """A value given at each run."""
+        self.inputs.append(_value(name, dtype, shape))
+        return name
+
+    def output(self, name: str, dtype: str, *shape: int | str, of: str) -> None:
+        """Give out the value `of` under a name."""
+        self.nodes.append(_node("Identity", (of,), (name,), "", {}))
+        self.outputs.append(_value(name, dtype, shape))
+
+    def weight(self, array: np.ndarray) -> str:
+        """A value that is always the same."""
+        name = self._name()
+        kind = _TYPES[array.dtype.name]
+        parts = (*(_varint(1, size) for size in array.shape), _varint(2, kind))
+        data = np.ascontiguousarray(array).data.cast("B") if array.size else b""
+        self.weights.append(b"".join((*parts, _bytes(8, name.encode()), _bytes(9, data))))
+        return name
+
+    def numbers(self, *values: int) -> str:
+        """Integers, shape = (count,): shapes, axes and the like."""
+        return self.weight(np.array(values, np.int64))
+
+    def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Attribute) -> str:
+        """The one value that an operator makes; "" stands for an input left out."""
+        return self.ops(kind, 1, *inputs, domain=domain, **attributes)[0]
+
+    def ops(
+        self, kind: str, count: int, *inputs: str, domain: str = "", **attributes: Attribute
+    ) -> tuple[str, ...]:
+        """The values that an operator with several results makes."""
+        names = tuple(self._name() for _ in range(count))
+        self.nodes.append(_node(kind, inputs, names, domain, attributes))
+        return names
+
+    def session(self, threads: int) -> onnxruntime.InferenceSession:
+        """The graph, ready to run; its threads sleep between runs."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return onnxruntime.InferenceSession(
+            self.serialised(), options, providers=["CPUExecutionProvider"]
+        )
+
+    def serialised(self) -> bytes:
+        """The model as onnxruntime reads it."""
+        graph = b"".join(
+            (
+                *(_bytes(1, node) for node in self.nodes),
+                _bytes(2, b"aural"),
+                *(_bytes(5, weight) for weight in self.weights),
+                *(_bytes(11, value) for value in self.inputs),
+                *(_bytes(12, value) for value in self.outputs),
+            )
+        )
+        opsets = (
+            _bytes(8, _bytes(1, domain.encode()) + _varint(2, version))
+            for domain, version in OPSETS.items()
+        )
+        return b"".join((_varint(1, IR_VERSION), _bytes(7, graph), *opsets))
+
+    def _name(self) -> str:
+        self._names += 1
+        return f"v{self._names}"
+
+
+def _number(value: int) -> bytes:
+    """A varint; a negative number as 64 bits of two's complement."""
+    value &= (1 << 64) - 1
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _varint(number: int, value: int) -> bytes:
+    return _number(number << 3) + _number(value)
+
+
+def _bytes(number: int, data: bytes | memoryview) -> bytes:
+    return b"".join((_number(number << 3 | 2), _number(len(data)), data))
+
+
+def _value(name: str, dtype: str, shape: Sequence[int | str]) -> bytes:
+    sizes = b"".join(
+        _bytes(1, _bytes(2, size.encode()) if isinstance(size, str) else _varint(1, size))
+        for size in shape
+    )
+    tensor = _varint(1, _TYPES[dtype]) + _bytes(2, sizes)
+    return _bytes(1, name.encode()) + _bytes(2, _bytes(1, tensor))
+
+
+def _node(
+    kind: str,
+    inputs: Iterable[str],
+    outputs: Iterable[str],
+    domain: str,
+    attributes: dict[str, Attribute],
+) -> bytes:
+    return b"".join(
+        (
+            *(_bytes(1, name.encode()) for name in inputs),
+            *(_bytes(2, name.encode()) for name in outputs),
+            _bytes(4, kind.encode()),
+            *(_bytes(5, _attribute(*pair)) for pair in attributes.items()),
+            _bytes(7, domain.encode()),
+        )
+    )
+
+
+def _attribute(name: str, value: Attribute) -> bytes:
+    if isinstance(value, float):
+        kind, data = "f", _number(2 << 3 | 5) + struct.pack("<f", value)
+    elif isinstance(value, int):
+        kind, data = "i", _varint(3, value)
+    elif isinstance(value, str):
+        kind, data = "s", _bytes(4, value.encode())
+    else:
+        kind, data = "ints", b"".join(_varint(8, each) for each in value)
+    return _bytes(1, name.encode()) + data + _varint(20, _ATTRIBUTE_TYPES[kind])
