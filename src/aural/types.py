@@ -206,10 +206,6 @@ class Recogniser(LanguageIdentifier, Protocol):
         """InputError for options that this model can't follow."""
         ...
 
-    def padded_length(self, length: int) -> int:
-        """Samples that a window of length samples is padded to: windows alike share a batch."""
-        ...
-
     def recognise(self, windows: Sequence[np.ndarray], options: Any) -> list[Hypothesis]:
         """One hypothesis a window; a window is float32 samples, shape = (time,)."""
         ...

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from aural.errors import InputError
-from aural.store.ctranslate2 import WhisperShape, check_whisper_directory
+from aural.store.ctranslate2 import WhisperShape, check_whisper_directory, read_arrays
 
 LETTERS = [*"abcdefghijklmnopqrstuvwxyz", "Ġ", ""]
 SPECIAL = ["endoftext", "startoftranscript", "en", "de", "translate", "transcribe", "startoflm"]
@@ -33,7 +33,9 @@ import numpy as np
 from pathlib import Path
 from tokenizers import Tokenizer
 from aural.models import whisper
+from aural.models.whisper import gpu
 from aural.store.ctranslate2 import check_whisper_directory
+gpu.DEVICE = "cpu"
 sound = np.sin(np.arange(16000) / 20).astype(np.float32)
 for name in sys.stdin.read().split():
     print(name, end=" ", flush=True)
@@ -46,9 +48,14 @@ for name in sys.stdin.read().split():
     assert max(tokenizer.get_vocab(with_added_tokens=True).values()) < shape.vocabulary
     config = whisper.Config(n_mels=shape.n_mels, multilingual=shape.multilingual)
     model = whisper.load(Path(name), config, device="cpu", compute_type="int8", threads=1)
-    assert model.model.is_multilingual == shape.multilingual
-    model.identify_language([sound])
-    (text,) = model.recognise([sound], whisper.DecodingOptions(beam_size=2))
+    theirs = gpu.GpuEngine(
+        Path(name), n_mels=shape.n_mels, end=model.numbers.end, compute_type="int8", threads=1
+    )
+    assert theirs.model.is_multilingual == shape.multilingual
+    for engine in (model.engine, theirs):
+        model.engine = engine
+        model.identify_language([sound])
+        (text,) = model.recognise([sound], whisper.DecodingOptions(beam_size=2))
     print("ran", flush=True)
 """
 """Goes on to the next directory only when one neither crashed nor raised."""
@@ -599,3 +606,72 @@ def test_what_passes_never_crashes(tmp_path: Path) -> None:
     outcomes = run(passed)
     assert len(outcomes) == len(passed)
     assert sum(outcome == "ran" for outcome in outcomes.values()) >= 30
+
+
+def test_arrays_are_read_as_they_were_written(tmp_path: Path) -> None:
+    found = read_arrays(write(tmp_path))
+    wanted = arrays()
+    assert found.keys() == {*wanted, "decoder/projection/weight"}
+    for name, array in wanted.items():
+        assert found[name].dtype == np.asarray(array).dtype
+        assert found[name].shape == np.shape(array)
+        np.testing.assert_array_equal(found[name], array)
+    np.testing.assert_array_equal(
+        found["decoder/projection/weight"], wanted["decoder/embeddings/weight"]
+    )
+    assert int(found["decoder/num_heads"]) == HEADS
+
+
+def test_half_floats_are_read_as_they_were_written(tmp_path: Path) -> None:
+    half = {
+        name: value.astype(np.float16) if np.ndim(value) else value
+        for name, value in arrays().items()
+    }
+    found = read_arrays(write(tmp_path, encode(half)[0]))
+    for name, array in half.items():
+        assert found[name].dtype == np.asarray(array).dtype
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_brain_floats_are_read_as_float32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TYPES, "uint16", 5)
+    name = "encoder/conv2/weight"
+    upper = (arrays()[name].view(np.uint32) >> 16).astype(np.uint16)
+    found = read_arrays(write(tmp_path, encode({**arrays(), name: upper})[0]))
+    assert found[name].dtype == np.float32
+    np.testing.assert_array_equal(found[name].view(np.uint32) >> 16, upper)
+    np.testing.assert_allclose(found[name], arrays()[name], rtol=2**-7)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["decoder/embeddings/weight", "decoder/layer_1/ffn/linear_0/weight", "encoder/conv2/weight"],
+)
+@pytest.mark.parametrize(("dtype", "largest"), [("int8", 127), ("int16", 1023)])
+def test_quantised_weights_are_read_as_float32(
+    tmp_path: Path, name: str, dtype: str, largest: int
+) -> None:
+    """As CTranslate2 quantises: a scale for each row in int8, one for all in int16."""
+    weight = arrays()[name]
+    axes = tuple(range(1, weight.ndim)) if dtype == "int8" else None
+    scale = largest / np.abs(weight).max(axis=axes)
+    rows = scale.reshape(-1, *[1] * (weight.ndim - 1))
+    rounded = np.rint(weight * rows).astype(dtype)
+    model, _ = encode({**arrays(), name: rounded, f"{name}_scale": np.asarray(scale, np.float32)})
+    found = read_arrays(write(tmp_path, model))
+    assert found.keys() == {*arrays(), "decoder/projection/weight"}
+    assert found[name].dtype == np.float32
+    assert np.abs(found[name] * rows - rounded).max() < 1e-3
+    assert (np.abs(found[name] - weight) <= 0.5001 / rows).all()
+    assert np.abs(found[name] - weight).max() > 0
+    if name == "decoder/embeddings/weight":
+        np.testing.assert_array_equal(found["decoder/projection/weight"], found[name])
+
+
+def test_arrays_of_a_damaged_file_are_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path, MODEL[:-1])
+    with pytest.raises(InputError, match="can't be read"):
+        read_arrays(folder)
+    (folder / "model.bin").unlink()
+    with pytest.raises(InputError, match="there is no"):
+        read_arrays(folder)

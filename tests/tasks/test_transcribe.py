@@ -233,12 +233,14 @@ def test_a_window_without_text_gives_no_segment():
     assert list(segments_of(window, Hypothesis(Segment(0, 1, ""), "en"))) == []
 
 
-@given(st.lists(st.integers(1, 4), min_size=1, max_size=40))
-def test_batches_are_of_one_length_and_hold_every_window_once(lengths):
-    batches = _batches(lengths, 8)
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=40), st.integers(1, 4))
+def test_batches_hold_every_window_once_and_keep_all_workers_busy(lengths, workers):
+    batches = _batches(lengths, 8, workers)
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
     assert all(1 <= len(batch) <= 8 for batch in batches)
-    assert all(len({lengths[i] for i in batch}) == 1 for batch in batches)
+    assert len(batches) % workers == 0 or len(batches) == len(lengths)
+    in_order = [lengths[i] for batch in batches for i in batch]
+    assert in_order == sorted(lengths, reverse=True)
 
 
 def test_a_window_is_given_before_later_batches_are_done():

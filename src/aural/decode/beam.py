@@ -8,7 +8,7 @@ log probability, sum / length ** length_penalty, is taken.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 KEPT_SHARE = 0.75
 """Windows that have ended are taken out of the batch when no more than this share still runs:
 taking out costs a copy of what the others attend to."""
+LOOP_TOKENS = 24
+LOOP_CHECKED = 8
+"""Steps from one look for a loop to the next."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +46,12 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class Path:
-    """A text found: its tokens without the end, the sum of their log probabilities (and the end's
-    where it ended), each token's own, and the beam it was in at each step."""
+    """A text found.
+
+    tokens are without the end; log_prob is the sum of their log probabilities, with the end's where
+    it ended; log_probs are each token's own. beams has one more: the beam of the step before that
+    each token, and the end, was told by.
+    """
 
     tokens: tuple[int, ...]
     log_prob: float
@@ -85,18 +92,35 @@ class _Window:
         self.ends: list[_End] = []
         self.done = False
 
+    def loops(self) -> bool:
+        """Whether a greedy text goes round: its last LOOP_TOKENS or more are one run of tokens
+        three times over."""
+        count = len(self.steps)
+        if count < LOOP_TOKENS or count % LOOP_CHECKED:
+            return False
+        tokens = [int(chosen[0]) for chosen, _, _ in self.steps]
+        return any(
+            tokens[-period:] == tokens[-2 * period : -period] == tokens[-3 * period : -2 * period]
+            and tokens[-LOOP_TOKENS:-period] == tokens[-LOOP_TOKENS + period :]
+            for period in range(1, count // 3 + 1)
+        )
+
     def best(self, length_penalty: float) -> Path:
         """The ended text with the highest score."""
         end = max(self.ends, key=lambda end: end.log_prob / max(1, end.length) ** length_penalty)
-        beam, tokens, log_probs, beams = end.beam, [], [], []
+        beam, tokens, log_probs, beams = end.beam, [], [], [end.beam]
         for chosen, parents, scores in reversed(self.steps[: end.length]):
             tokens.append(int(chosen[beam]))
             log_probs.append(float(scores[beam]))
             beam = int(parents[beam])
             beams.append(beam)
-        backwards = (tuple(reversed(each)) for each in (tokens, log_probs, beams))
-        tokens_, log_probs_, beams_ = backwards
-        return Path(tokens_, end.log_prob, log_probs_, beams_, end.ended)
+        return Path(
+            tuple(reversed(tokens)),
+            end.log_prob,
+            tuple(reversed(log_probs)),
+            tuple(reversed(beams)),
+            end.ended,
+        )
 
 
 @dataclass(frozen=True)
@@ -121,6 +145,10 @@ class _Chosen:
     is_end: np.ndarray
     end_parents: np.ndarray
     end_sums: np.ndarray
+
+    def of(self, windows: np.ndarray) -> _Chosen:
+        """Of these windows only."""
+        return _Chosen(*(getattr(self, each.name)[windows] for each in fields(self)))
 
 
 def beam_search(first: Next, scorer: Scorer, options: SearchOptions) -> list[Path]:
@@ -161,12 +189,11 @@ def _search(
         going = np.flatnonzero([not window.done for window in running])
         if going.size == 0:
             break
-        kept = slice(None)
         if going.size <= KEPT_SHARE * len(running):
             scorer.keep(going)
-            running, kept = [running[i] for i in going], going
-        sums = chosen.sums[kept]
-        coming = scorer.step(chosen.tokens[kept], chosen.parents[kept], options.wanted)
+            running, chosen = [running[i] for i in going], chosen.of(going)
+        sums = chosen.sums
+        coming = scorer.step(chosen.tokens, chosen.parents, options.wanted)
     return [window.best(options.length_penalty) for window in windows]
 
 
@@ -178,10 +205,12 @@ def _record(
         parent = int(chosen.end_parents[i, beam])
         window.ends.append(_End(float(chosen.end_sums[i, beam]), length, parent, ended=True))
     window.steps.append((chosen.tokens[i], chosen.parents[i], chosen.log_probs[i]))
-    window.done = last or len(window.ends) >= options.needed
-    if last and len(window.ends) < options.needed:
-        for beam, log_prob in enumerate(chosen.sums[i].tolist()):
-            window.ends.append(_End(log_prob, length + 1, beam, ended=False))
+    enough = len(window.ends) >= options.needed
+    broken_off = last or (options.beam_size == 1 and window.loops())
+    window.done = enough or broken_off
+    if broken_off and not enough:
+        for rank, log_prob in enumerate(chosen.sums[i].tolist()):
+            window.ends.append(_End(log_prob, length + 1, rank, ended=False))
 
 
 def _likeliest(coming: Next, sums: np.ndarray, options: SearchOptions) -> _Chosen:

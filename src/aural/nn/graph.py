@@ -34,7 +34,7 @@ class Graph:
     """
 
     nodes: list[bytes] = field(default_factory=list)
-    weights: list[bytes] = field(default_factory=list)
+    weights: list[tuple[bytes, memoryview]] = field(default_factory=list)
     inputs: list[bytes] = field(default_factory=list)
     outputs: list[bytes] = field(default_factory=list)
     _names: int = 0
@@ -53,9 +53,9 @@ class Graph:
         """A value that is always the same."""
         name = self._name()
         kind = _TYPES[array.dtype.name]
-        parts = (*(_varint(1, size) for size in array.shape), _varint(2, kind))
-        data = np.ascontiguousarray(array).data.cast("B") if array.size else b""
-        self.weights.append(b"".join((*parts, _bytes(8, name.encode()), _bytes(9, data))))
+        sizes = b"".join(_varint(1, size) for size in array.shape)
+        head = sizes + _varint(2, kind) + _bytes(8, name.encode())
+        self.weights.append((head, np.ascontiguousarray(array).data.cast("B")))
         return name
 
     def numbers(self, *values: int) -> str:
@@ -74,34 +74,35 @@ class Graph:
         self.nodes.append(_node(kind, inputs, names, domain, attributes))
         return names
 
-    def session(self, threads: int) -> onnxruntime.InferenceSession:
-        """The graph, ready to run; its threads sleep between runs."""
+    def session(self, threads: int, *, arena: bool = True) -> onnxruntime.InferenceSession:
+        """The graph, ready to run; its threads sleep between runs. arena keeps memory from run to
+        run."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = arena
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         return onnxruntime.InferenceSession(
             self.serialised(), options, providers=["CPUExecutionProvider"]
         )
 
     def serialised(self) -> bytes:
-        """The model as onnxruntime reads it."""
-        graph = b"".join(
-            (
-                *(_bytes(1, node) for node in self.nodes),
-                _bytes(2, b"aural"),
-                *(_bytes(5, weight) for weight in self.weights),
-                *(_bytes(11, value) for value in self.inputs),
-                *(_bytes(12, value) for value in self.outputs),
-            )
-        )
+        """The model as onnxruntime reads it; weights are copied once."""
+        graph: list[bytes | memoryview] = [_bytes(1, node) for node in self.nodes]
+        graph.append(_bytes(2, b"aural"))
+        for head, data in self.weights:
+            before = head + _opening(9, len(data))
+            graph += [_opening(5, len(before) + len(data)), before, data]
+        graph += [_bytes(11, value) for value in self.inputs]
+        graph += [_bytes(12, value) for value in self.outputs]
         opsets = (
             _bytes(8, _bytes(1, domain.encode()) + _varint(2, version))
             for domain, version in OPSETS.items()
         )
-        return b"".join((_varint(1, IR_VERSION), _bytes(7, graph), *opsets))
+        opening = _opening(7, sum(map(len, graph)))
+        return b"".join((_varint(1, IR_VERSION), opening, *graph, *opsets))
 
     def _name(self) -> str:
         self._names += 1
@@ -123,8 +124,13 @@ def _varint(number: int, value: int) -> bytes:
     return _number(number << 3) + _number(value)
 
 
-def _bytes(number: int, data: bytes | memoryview) -> bytes:
-    return b"".join((_number(number << 3 | 2), _number(len(data)), data))
+def _opening(number: int, length: int) -> bytes:
+    """What stands before a field's bytes."""
+    return _number(number << 3 | 2) + _number(length)
+
+
+def _bytes(number: int, data: bytes) -> bytes:
+    return _opening(number, len(data)) + data
 
 
 def _value(name: str, dtype: str, shape: Sequence[int | str]) -> bytes:

@@ -11,6 +11,7 @@ time, or a token), so that no row depends on those beside it: a text does not de
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,10 +22,16 @@ from aural.nn.graph import CONTRIB, Graph
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import onnxruntime
+
 ZERO_POINT = 128
+GROUP = 64
+ROUNDED_ROWS = 4096
 FLOAT = 1
 """float32 by the number that Cast knows it by."""
 _TINY = 1e-12
+GAINS = ("gamma", "beta")
+WEIGHTS = ("weight", "bias")
 
 
 @dataclass(frozen=True)
@@ -50,32 +57,34 @@ class Layers:
         gamma, beta = (self.graph.weight(self.array(f"{scope}/{part}")) for part in GAINS)
         return self.graph.op("LayerNormalization", x, gamma, beta, axis=-1, epsilon=1e-5)
 
-    def linear(self, x: str, scope: str, rows: slice = slice(None), scale: float = 1.0) -> str:
-        """x of (rows, in) times the weight's rows, plus the bias; all times scale."""
-        weight = self.array(f"{scope}/weight")[rows] * np.float32(scale)
-        bias = self.arrays.get(f"{scope}/bias")
-        if bias is not None:
-            bias = np.asarray(bias, np.float32)[rows] * np.float32(scale)
-        return self.product(x, weight, bias)
+    def linear(self, x: str, scope: str, rows: slice = slice(None)) -> str:
+        """x of (rows, in) times the weight's rows, plus the bias."""
+        return self.product(x, self.arrays[f"{scope}/weight"][rows], self.bias(scope)[rows])
 
-    def product(self, x: str, weight: np.ndarray, bias: np.ndarray | None) -> str:
+    def bias(self, scope: str) -> np.ndarray:
+        """A projection's bias in float32, zeros where it has none."""
+        if f"{scope}/bias" in self.arrays:
+            return self.array(f"{scope}/bias")
+        return np.zeros(len(self.arrays[f"{scope}/weight"]), np.float32)
+
+    def product(self, x: str, weight: np.ndarray, bias: np.ndarray) -> str:
         """x of (rows, in) times weight (out, in), plus bias (out,), as (rows, out)."""
         graph = self.graph
-        if not self.int8:
-            out = graph.op("MatMul", x, graph.weight(np.ascontiguousarray(weight.T)))
-        else:
+        if self.int8:
             out = self._product_int8(x, weight)
-        return out if bias is None or not bias.any() else graph.op("Add", out, graph.weight(bias))
+        else:
+            columns = np.ascontiguousarray(np.asarray(weight, np.float32).T)
+            out = graph.op("MatMul", x, graph.weight(columns))
+        return graph.op("Add", out, graph.weight(bias)) if bias.any() else out
 
     def _product_int8(self, x: str, weight: np.ndarray) -> str:
         graph = self.graph
-        scales = np.maximum(np.abs(weight).max(axis=1) / 127, _TINY).astype(np.float32)
-        rounded = np.rint(weight / scales[:, None]).astype(np.int8)
+        rounded, scales = in_int8(weight)
         steps, quantised = self.rounded(x)
         out = graph.op(
             "MatMulIntegerToFloat",
             quantised,
-            graph.weight(np.ascontiguousarray(rounded.T)),
+            graph.weight(rounded),
             graph.weight(np.array(1, np.float32)),
             graph.weight(scales),
             graph.weight(np.array(ZERO_POINT, np.uint8)),
@@ -88,8 +97,7 @@ class Layers:
         ZERO_POINT."""
         graph = self.graph
         largest = graph.op("ReduceMax", graph.op("Abs", x), graph.numbers(-1), keepdims=0)
-        steps = graph.op("Mul", largest, graph.weight(np.array([1 / 127], np.float32)))
-        steps = graph.op("Max", steps, graph.weight(np.array([_TINY], np.float32)))
+        steps = _steps(graph, largest)
         zero = graph.weight(np.array([ZERO_POINT], np.uint8))
         zeros = graph.op("Expand", zero, graph.op("Shape", steps))
         return steps, graph.op("QuantizeLinear", x, steps, zeros, axis=0)
@@ -108,6 +116,11 @@ class Layers:
         perm = [0, 2, 3, 1] if transposed else [0, 2, 1, 3]
         return self.graph.op("Transpose", self.graph.op("Reshape", x, batch), perm=perm)
 
+    def shrunk(self, query: str) -> str:
+        """Divided by the square root of a head's width."""
+        scale = np.array((self.d_model // self.heads) ** -0.5, np.float32)
+        return self.graph.op("Mul", query, self.graph.weight(scale))
+
     def joined(self, x: str) -> str:
         """(window, head, row, width) as (rows, d_model)."""
         flat = self.graph.op("Transpose", x, perm=[0, 2, 1, 3])
@@ -119,7 +132,31 @@ class Layers:
         return self.graph.op("Concat", windows, rest, axis=0)
 
 
-GAINS = ("gamma", "beta")
+def in_int8(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """weight (out, in) in int8, as (in, out), and the step size of each output, float32 (out,)."""
+    rounded = np.empty(weight.shape[::-1], np.int8)
+    steps = np.empty(len(weight), np.float32)
+    session = _rounder(weight.dtype.name)
+    for first in range(0, len(weight), ROUNDED_ROWS):  # by parts: what is between takes memory
+        part = slice(first, first + ROUNDED_ROWS)
+        given = {"weight": np.ascontiguousarray(weight[part])}
+        rounded[:, part], steps[part] = session.run(None, given)
+    return rounded, steps
+
+
+@functools.cache
+def _rounder(dtype: str) -> onnxruntime.InferenceSession:
+    """A session that rounds weights: four times as fast as numpy, which is slow in half floats."""
+    graph = Graph()
+    weight = graph.op("Cast", graph.input("weight", dtype, "out", "in"), to=FLOAT)
+    largest = graph.op("ReduceMax", graph.op("Abs", weight), graph.numbers(-1), keepdims=0)
+    steps = _steps(graph, largest)
+    zeros = graph.op("Expand", graph.weight(np.zeros(1, np.int8)), graph.op("Shape", steps))
+    rounded = graph.op("QuantizeLinear", weight, steps, zeros, axis=0)
+    transposed = graph.op("Transpose", rounded, perm=[1, 0])
+    graph.output("rounded", "int8", "in", "out", of=transposed)
+    graph.output("steps", "float32", "out", of=steps)
+    return graph.session(1, arena=False)
 
 
 def depth(arrays: Mapping[str, np.ndarray], side: str) -> int:
@@ -130,20 +167,19 @@ def depth(arrays: Mapping[str, np.ndarray], side: str) -> int:
     return count
 
 
-def encoder(arrays: Mapping[str, np.ndarray], heads: int, *, int8: bool) -> Graph:
-    """features float32 (1, n_mels, frame) -> states (state, d_model), a state for two frames."""
+def encoder(arrays: Mapping[str, np.ndarray], *, int8: bool) -> Graph:
+    """One window's features float32 (1, n_mels, frame) -> what the decoder's layers attend to, a
+    state for two frames: memory_key_0 (1, head, width, state), memory_value_0 (1, head, state,
+    width), ...
+
+    In int8 both are int8 with a step size for each of a head's dimensions, memory_key_step_0 and
+    memory_value_step_0, float32 (1, head, 1, width): reading them is most of what a step of the
+    decoder waits for.
+    """
     graph = Graph()
+    heads = int(arrays["encoder/num_heads"])
     layers = Layers(graph, arrays, heads, int8)
-    d_model = layers.d_model
-    x = graph.input("features", "float32", 1, arrays["encoder/conv1/weight"].shape[1], "frame")
-    for name, stride in (("conv1", 1), ("conv2", 2)):
-        weight, bias = (graph.weight(layers.array(f"encoder/{name}/{p}")) for p in WEIGHTS)
-        x = graph.op("Conv", x, weight, bias, pads=[1, 1], strides=[stride])
-        x = graph.op("Gelu", x, domain=CONTRIB)
-    x = graph.op("Squeeze", graph.op("Transpose", x, perm=[0, 2, 1]), graph.numbers(0))
-    places = graph.weight(layers.array("encoder/position_encodings/encodings"))
-    count = graph.op("Gather", graph.op("Shape", x), graph.numbers(0))
-    x = graph.op("Add", x, graph.op("Slice", places, graph.numbers(0), count, graph.numbers(0)))
+    x = _front(layers)
     for i in range(depth(arrays, "encoder")):
         scope = f"encoder/layer_{i}/self_attention"
         joint = layers.linear(layers.norm(x, f"{scope}/layer_norm"), f"{scope}/linear_0")
@@ -153,64 +189,78 @@ def encoder(arrays: Mapping[str, np.ndarray], heads: int, *, int8: bool) -> Grap
         heard = graph.op("Squeeze", heard, graph.numbers(0))
         x = graph.op("Add", x, layers.linear(heard, f"{scope}/linear_1"))
         x = layers.feed_forward(x, f"encoder/layer_{i}/ffn")
-    graph.output("states", "float32", "state", d_model, of=layers.norm(x, "encoder/layer_norm"))
+    states = layers.norm(x, "encoder/layer_norm")
+    graph.output("states", "float32", "state", layers.d_model, of=states)
+    _memories(Layers(graph, arrays, int(arrays["decoder/num_heads"]), int8), states)
     return graph
 
 
-WEIGHTS = ("weight", "bias")
+def _front(layers: Layers) -> str:
+    """Two convolutions over three moments each, the second taking every other one, and the places
+    of the states: (state, d_model)."""
+    graph, arrays = layers.graph, layers.arrays
+    x = graph.input("features", "float32", 1, arrays["encoder/conv1/weight"].shape[1], "frame")
+    weight, bias = (graph.weight(layers.array(f"encoder/conv1/{part}")) for part in WEIGHTS)
+    x = graph.op("Conv", x, weight, bias, pads=[1, 1])
+    x = graph.op("Transpose", graph.op("Gelu", x, domain=CONTRIB), perm=[0, 2, 1])
+    x = graph.op("Squeeze", x, graph.numbers(0))
+    x = graph.op("Gelu", _every_other(layers, x), domain=CONTRIB)
+    places = graph.weight(layers.array("encoder/position_encodings/encodings"))
+    count = _part(graph, graph.op("Shape", x), 0, 1)
+    return graph.op("Add", x, graph.op("Slice", places, graph.numbers(0), count, graph.numbers(0)))
 
 
-def memory(arrays: Mapping[str, np.ndarray], heads: int, *, int8: bool) -> Graph:
-    """states float32 (window, state, d_model) -> what the decoder's layers attend to:
-    memory_key_0 (window, head, width, state), memory_value_0 (window, head, state, width), ...
-
-    In int8 both are int8 with a step size for each of a head's dimensions, memory_key_step_0 and
-    memory_value_step_0, float32 (window, head, 1, width): reading them is most of what a step of
-    the decoder waits for.
-    """
-    graph = Graph()
-    layers = Layers(graph, arrays, heads, int8)
-    d_model, width = layers.d_model, layers.d_model // heads
-    states = graph.input("states", "float32", "window", "state", d_model)
-    windows = graph.op("Slice", graph.op("Shape", states), graph.numbers(0), graph.numbers(1))
-    batch = layers.by_heads(windows)
-    rows = graph.op("Reshape", states, graph.numbers(-1, d_model))
-    for i in range(depth(arrays, "decoder")):
-        scope = f"decoder/layer_{i}/attention/linear_1"
-        key = layers.split(layers.linear(rows, scope, slice(d_model)), batch, transposed=True)
-        value = layers.split(
-            layers.linear(rows, scope, slice(d_model, None)), batch, transposed=True
+def _every_other(layers: Layers, x: str) -> str:
+    """The second convolution of x (frame, d_model) as one product: three moments side by side."""
+    graph, d_model = layers.graph, layers.d_model
+    edge = graph.weight(np.zeros((1, d_model), np.float32))
+    padded = graph.op("Concat", edge, x, edge, axis=0)
+    count = _part(graph, graph.op("Shape", x), 0, 1)
+    taken = []
+    for shift in range(3):  # an even number of frames: each slice is half of them
+        end = graph.op("Add", count, graph.numbers(shift))
+        taken.append(
+            graph.op("Slice", padded, graph.numbers(shift), end, graph.numbers(0), graph.numbers(2))
         )
-        kind = "float32"
-        if int8:
-            kind = "int8"
-            key = _in_steps(layers, key, f"memory_key_step_{i}")
-            value = _in_steps(layers, value, f"memory_value_step_{i}")
-        value = graph.op("Transpose", value, perm=[0, 1, 3, 2])
-        graph.output(f"memory_key_{i}", kind, "window", heads, width, "state", of=key)
-        graph.output(f"memory_value_{i}", kind, "window", heads, "state", width, of=value)
-    return graph
+    weight = layers.array("encoder/conv2/weight").transpose(0, 2, 1).reshape(d_model, -1)
+    moments = graph.op("Concat", *taken, axis=1)
+    return layers.product(moments, weight, layers.array("encoder/conv2/bias"))
+
+
+def _memories(layers: Layers, states: str) -> None:
+    graph, heads, d_model = layers.graph, layers.heads, layers.d_model
+    width = d_model // heads
+    batch = layers.by_heads(graph.numbers(1))
+    for i in range(depth(layers.arrays, "decoder")):
+        scope = f"decoder/layer_{i}/attention/linear_1"
+        for part, rows in (("key", slice(d_model)), ("value", slice(d_model, None))):
+            x, kind = layers.linear(states, scope, rows), "float32"
+            if layers.int8:
+                x, kind = _in_steps(layers, x, f"memory_{part}_step_{i}"), "int8"
+            x = layers.split(x, batch, transposed=part == "key")
+            sizes = (width, "state") if part == "key" else ("state", width)
+            graph.output(f"memory_{part}_{i}", kind, 1, heads, *sizes, of=x)
 
 
 def _in_steps(layers: Layers, x: str, name: str) -> str:
-    """x of (window, head, width, state) as int8; the step of each dimension is given out."""
+    """x of (state, d_model) as int8; the step of each dimension is given out."""
     graph, width = layers.graph, layers.d_model // layers.heads
-    shape = graph.op("Shape", x)
-    states = graph.op("Slice", shape, graph.numbers(3), graph.numbers(4))
-    flat = graph.op("Reshape", x, graph.op("Concat", graph.numbers(-1), states, axis=0))
-    largest = graph.op("ReduceMax", graph.op("Abs", flat), graph.numbers(-1), keepdims=0)
+    largest = graph.op("ReduceMax", graph.op("Abs", x), graph.numbers(0), keepdims=0)
+    steps = _steps(graph, largest)
+    out = graph.op("Reshape", steps, graph.numbers(1, layers.heads, 1, width))
+    graph.output(name, "float32", 1, layers.heads, 1, width, of=out)
+    one, zero = graph.weight(np.array(1, np.float32)), graph.weight(np.array(0, np.int8))
+    return graph.op("QuantizeLinear", graph.op("Div", x, steps), one, zero)
+
+
+def _steps(graph: Graph, largest: str) -> str:
+    """The step sizes in which largest is 127, none of them zero."""
     steps = graph.op("Mul", largest, graph.weight(np.array([1 / 127], np.float32)))
-    steps = graph.op("Max", steps, graph.weight(np.array([_TINY], np.float32)))
-    zeros = graph.op("Expand", graph.weight(np.zeros(1, np.int8)), graph.op("Shape", steps))
-    quantised = graph.op("QuantizeLinear", flat, steps, zeros, axis=0)
-    out = graph.op("Reshape", steps, graph.numbers(-1, layers.heads, 1, width))
-    graph.output(name, "float32", "window", layers.heads, 1, width, of=out)
-    return graph.op("Reshape", quantised, shape)
+    return graph.op("Max", steps, graph.weight(np.array([_TINY], np.float32)))
 
 
 def decoder(
     arrays: Mapping[str, np.ndarray],
-    heads: int,
     *,
     int8: bool,
     aligned: Sequence[tuple[int, int]],
@@ -220,19 +270,22 @@ def decoder(
 
     In: x float32 (window, new, d_model), embedded; mask (window, 1, new, kept + new), 0 or -inf;
     key_0 (window, head, width, kept), value_0 (window, head, kept, width) and so on; memory_key_0
-    and so on; rows int64 (row,), of which new tokens (counted over all windows) to tell the next;
+    and so on as transformer.encoder gives them, for all windows; memory_mask (window, 1, 1, state),
+    0 or -inf; rows int64 (row,), of which new tokens (counted over all windows) to tell the next;
     count int64 (1,).
 
     Out: new_key_0 (window, head, width, new), new_value_0 (window, head, new, width) and so on;
     attention (window, aligned, new, state), the scores before softmax of the heads in aligned
     ((layer, head), ...); hidden (row, d_model); log_probs and tokens (row, count), the count
-    likeliest next tokens by falling probability, those in suppressed left out.
+    likeliest next tokens by falling probability, those in suppressed left out (less than count
+    where there are not so many).
     """
     graph = Graph()
-    layers = Layers(graph, arrays, heads, int8)
-    d_model, width = layers.d_model, layers.d_model // heads
+    layers = Layers(graph, arrays, int(arrays["decoder/num_heads"]), int8)
+    d_model = layers.d_model
     given = graph.input("x", "float32", "window", "new", d_model)
     mask = graph.input("mask", "float32", "window", 1, "new", "all")
+    graph.input("memory_mask", "float32", "window", 1, 1, "state")
     rows = graph.input("rows", "int64", "row")
     count = graph.input("count", "int64", 1)
     windows = graph.op("Slice", graph.op("Shape", given), graph.numbers(0), graph.numbers(1))
@@ -270,13 +323,9 @@ def _self_attention(
     width = d_model // layers.heads
     scope = f"decoder/layer_{layer}/self_attention"
     normed = layers.norm(x, f"{scope}/layer_norm")
-    weight, bias = (layers.array(f"{scope}/linear_0/{part}").copy() for part in WEIGHTS)
-    weight[:d_model] /= np.sqrt(width)
-    bias[:d_model] /= np.sqrt(width)
-    query, key, value = graph.ops(
-        "Split", 3, layers.product(normed, weight, bias), axis=-1, num_outputs=3
-    )
-    query, value = layers.split(query, batch), layers.split(value, batch)
+    joint = layers.linear(normed, f"{scope}/linear_0")
+    query, key, value = graph.ops("Split", 3, joint, axis=-1, num_outputs=3)
+    query, value = layers.split(layers.shrunk(query), batch), layers.split(value, batch)
     key = layers.split(key, batch, transposed=True)
     graph.output(f"new_key_{layer}", "float32", "window", layers.heads, width, "new", of=key)
     graph.output(f"new_value_{layer}", "float32", "window", layers.heads, "new", width, of=value)
@@ -296,8 +345,7 @@ def _cross_attention(layers: Layers, x: str, layer: int, batch: str) -> tuple[st
     graph = layers.graph
     scope = f"decoder/layer_{layer}/attention"
     normed = layers.norm(x, f"{scope}/layer_norm")
-    scale = (layers.d_model // layers.heads) ** -0.5
-    query = layers.split(layers.linear(normed, f"{scope}/linear_0", scale=scale), batch)
+    query = layers.split(layers.shrunk(layers.linear(normed, f"{scope}/linear_0")), batch)
     attend = _attend_int8 if layers.int8 else _attend
     heard, scores = attend(layers, query, layer)
     x = graph.op("Add", x, layers.linear(layers.joined(heard), f"{scope}/linear_2"))
@@ -315,7 +363,7 @@ def _memory(layers: Layers, layer: int, kind: str) -> tuple[str, str]:
 def _attend(layers: Layers, query: str, layer: int) -> tuple[str, str]:
     graph = layers.graph
     keys, values = _memory(layers, layer, "float32")
-    scores = graph.op("MatMul", query, keys)
+    scores = graph.op("Add", graph.op("MatMul", query, keys), "memory_mask")
     return graph.op("MatMul", graph.op("Softmax", scores, axis=-1), values), scores
 
 
@@ -338,6 +386,7 @@ def _attend_int8(layers: Layers, query: str, layer: int) -> tuple[str, str]:
     scores = graph.op(
         "Mul", graph.op("Cast", scores, to=FLOAT), graph.op("Reshape", query_steps, row)
     )
+    scores = graph.op("Add", scores, "memory_mask")
     shares = graph.op("Softmax", scores, axis=-1)
     none = graph.weight(np.array(0, np.uint8))
     coarse, fine = (graph.weight(np.array(step, np.float32)) for step in (1 / 255, 1 / 64770))
@@ -356,10 +405,27 @@ def _part(graph: Graph, shape: str, first: int, end: int) -> str:
 
 
 def _likeliest(layers: Layers, hidden: str, count: str, suppressed: Sequence[int]) -> None:
-    graph, table = layers.graph, layers.array("decoder/embeddings/weight")
+    """The likeliest tokens are looked for in the groups of GROUP whose best are the likeliest:
+    finding the largest of a group is much cheaper than ordering all."""
+    graph, table = layers.graph, layers.arrays["decoder/embeddings/weight"]
+    groups = -(-len(table) // GROUP)
+    table = np.pad(table, ((0, groups * GROUP - len(table)), (0, 0)))
     bias = np.zeros(len(table), np.float32)
-    bias[list(suppressed)] = -np.inf
+    bias[
+        [*suppressed, *range(layers.arrays["decoder/embeddings/weight"].shape[0], len(table))]
+    ] = -np.inf
     scores = graph.op("LogSoftmax", layers.product(hidden, table, bias), axis=-1)
-    log_probs, tokens = graph.ops("TopK", 2, scores, count, axis=-1)
+    grouped = graph.op("Reshape", scores, graph.numbers(-1, groups, GROUP))
+    best = graph.op("ReduceMax", grouped, graph.numbers(-1), keepdims=0)
+    few = graph.op("Min", count, graph.numbers(groups))
+    _, chosen = graph.ops("TopK", 2, best, few, axis=-1)
+    index = graph.op("Unsqueeze", chosen, graph.numbers(-1))
+    members = graph.op("GatherND", grouped, index, batch_dims=1)
+    flat = graph.op("Reshape", members, graph.numbers(0, -1))
+    size = graph.weight(np.array(GROUP, np.int64))
+    count = graph.op("Min", count, graph.op("Mul", few, size))
+    log_probs, places = graph.ops("TopK", 2, flat, count, axis=-1)
+    group = graph.op("GatherElements", chosen, graph.op("Div", places, size), axis=1)
+    tokens = graph.op("Add", graph.op("Mul", group, size), graph.op("Mod", places, size))
     graph.output("log_probs", "float32", "row", "count", of=log_probs)
     graph.output("tokens", "int64", "row", "count", of=tokens)

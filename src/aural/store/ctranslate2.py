@@ -19,6 +19,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import numpy as np
+
 from aural.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,16 +51,17 @@ TASKS = ("<|transcribe|>", "<|translate|>")
 
 _FLOAT32, _INT8, _INT16, _INT32, _FLOAT16, _BFLOAT16 = range(6)
 _ITEM_BYTES = (4, 1, 2, 4, 2, 2)
+_NUMPY = ("<f4", "i1", "<i2", "<i4", "<f2", "<u2")
 _FLOATS = (_FLOAT32, _FLOAT16, _BFLOAT16)
 _INTEGERS = {_INT8: "<b", _INT16: "<h", _INT32: "<i"}
 _FLAGS = {
-    "decoder/activation": range(7),
+    "decoder/activation": range(3, 4),  # GELU
     "decoder/alibi": range(1),
     "decoder/alibi_use_positive_positions": range(2),
-    "decoder/pre_norm": range(2),
+    "decoder/pre_norm": range(1, 2),
     "decoder/scale_alibi": range(2),
-    "decoder/scale_embeddings": range(2),
-    "decoder/start_from_zero_embedding": range(2),
+    "decoder/scale_embeddings": range(1),
+    "decoder/start_from_zero_embedding": range(1),
 }
 
 
@@ -82,11 +85,12 @@ class _Mismatch(Exception):
 
 @dataclass(frozen=True)
 class _Variable:
-    """shape is () for a scalar; value is a scalar integer's."""
+    """shape is () for a scalar; value is a scalar integer's; offset is where its bytes begin."""
 
     shape: tuple[int, ...]
     dtype: int
     value: int | None
+    offset: int
 
 
 def check_whisper_directory(directory: Path) -> WhisperShape:
@@ -113,6 +117,37 @@ def check_whisper_directory(directory: Path) -> WhisperShape:
     except OSError as error:
         raise InputError(f"{directory} can't be read: {error.strerror or error}") from error
     return shape
+
+
+def read_arrays(directory: Path) -> dict[str, np.ndarray]:
+    """The arrays of a checked directory's model.bin by name, mapped from the file where they are of
+    float32 or float16, and made float32 where they are quantised; attributes as arrays of shape ().
+
+    Raises InputError when model.bin can't be read.
+    """
+    path = directory / "model.bin"
+    try:
+        variables = _variables(path)
+        data = np.memmap(path, np.uint8, "r")
+    except (_Mismatch, OSError, ValueError) as error:
+        raise InputError(f"{path} can't be read: {error}") from error
+    return {
+        name: _array(data, variable, variables.get(f"{name}_scale"))
+        for name, variable in variables.items()
+        if not name.endswith("_scale")
+    }
+
+
+def _array(data: np.memmap, variable: _Variable, scale: _Variable | None) -> np.ndarray:
+    kind = _NUMPY[variable.dtype]
+    size = math.prod(variable.shape) * _ITEM_BYTES[variable.dtype]
+    raw = data[variable.offset : variable.offset + size].view(kind).reshape(variable.shape)
+    if variable.dtype == _BFLOAT16:
+        return (raw.astype(np.uint32) << 16).view(np.float32)
+    if scale is None:
+        return raw
+    steps = np.asarray(_array(data, scale, None), np.float32)
+    return raw / steps.reshape(-1, *[1] * (raw.ndim - 1))
 
 
 def _bytes(directory: Path, name: str) -> bytes:
@@ -261,11 +296,12 @@ def _variable(reader: _Reader, name: str) -> _Variable:
         raise _Mismatch(f"model.bin's {name} has the unknown type {dtype}")
     if size != math.prod(shape) * _ITEM_BYTES[dtype]:
         raise _Mismatch(f"model.bin's {name} has {size} bytes, not what its shape {shape} takes")
+    offset = reader.file.tell()
     if shape or dtype not in _INTEGERS:
         reader.skip(size)
-        return _Variable(shape, dtype, None)
+        return _Variable(shape, dtype, None, offset)
     (value,) = struct.unpack(_INTEGERS[dtype], reader.take(size))
-    return _Variable(shape, dtype, value)
+    return _Variable(shape, dtype, value, offset)
 
 
 def _aliases(reader: _Reader, variables: Mapping[str, _Variable]) -> dict[str, _Variable]:

@@ -62,14 +62,15 @@ def transcribe(
     temperature: tuple[float, ...] = (0.0,),
     compression_ratio_threshold: float = 2.4,
     logprob_threshold: float = -1.0,
-    no_speech_threshold: float = 0.3,
+    no_speech_threshold: float = 0.2,
+    doubt_threshold: float = 0.4,
     initial_prompt: str = "",
     hotwords: str = "",
     word_timestamps: bool = True,
     vad_filter: bool = True,
     vad_threshold: float = 0.4,
     chunk_seconds: float = 12.0,
-    batch_size: int = 8,
+    batch_size: int = 16,
     channel: int | str = "mix",
     device: Literal["auto", "cpu", "cuda"] = "auto",
     compute_type: str = "auto",
@@ -92,7 +93,10 @@ def transcribe(
         temperature: Tried in order while a text repeats itself or is improbable; 0 is no sampling.
         compression_ratio_threshold: A text that compresses better than this repeats itself.
         logprob_threshold: A mean log probability of a token below this is improbable.
-        no_speech_threshold: Improbable text at this probability of no speech is left out.
+        no_speech_threshold: Beyond this probability of no speech, text that is improbable or
+            repeats itself is left out.
+        doubt_threshold: Beam search where greedy search took a token less probable than this; 1
+            always searches, 0 never.
         initial_prompt: Text that sets style and spelling, seen before each window.
         hotwords: Names and terms to expect, seen before each window.
         word_timestamps: Give each word its time, and end segments where sentences do. Without, a
@@ -117,6 +121,7 @@ def transcribe(
         compression_ratio_threshold=compression_ratio_threshold,
         logprob_threshold=logprob_threshold,
         no_speech_threshold=no_speech_threshold,
+        doubt_threshold=doubt_threshold,
         initial_prompt=initial_prompt,
         hotwords=hotwords,
         word_timestamps=word_timestamps,
@@ -164,7 +169,7 @@ class WindowOptions:
     """How a recording is cut into windows; what `transcribe` says of the same names."""
 
     chunk_seconds: float = 12.0
-    batch_size: int = 8
+    batch_size: int = 16
     vad_threshold: float = 0.4
     vad_filter: bool = True
     channel: int | str = "mix"
@@ -298,8 +303,8 @@ class Transcription:
             best = likeliest_language(self.recogniser, first).tags[0]
             self.language, self.language_probability = best.label, best.score
         options = replace(self.options, language=self.language)
-        lengths = [self.recogniser.padded_length(window.samples.size) for window in windows]
-        batches = _batches(lengths, self.cutting.batch_size)
+        lengths = [window.samples.size for window in windows]
+        batches = _batches(lengths, self.cutting.batch_size, self.recogniser.workers)
         return _Group(
             windows,
             batches,
@@ -342,14 +347,13 @@ def likeliest_language(
     return LanguageGuess.combined(guesses, [window.size for window in windows])
 
 
-def _batches(lengths: list[int], batch_size: int) -> list[list[int]]:
-    """Indices of windows, each batch of one padded length, the longest first."""
-    batches = []
-    for length in sorted(set(lengths), reverse=True):
-        alike = np.flatnonzero(np.array(lengths) == length)
-        parts = np.array_split(alike, -(-alike.size // batch_size))
-        batches += [part.tolist() for part in parts]
-    return batches
+def _batches(lengths: list[int], batch_size: int, workers: int) -> list[list[int]]:
+    """Indices of windows, those alike in length together, the longest first; as many batches as
+    keep every worker busy to the end."""
+    order = np.argsort(-np.array(lengths), kind="stable")
+    rounds = -(-order.size // (batch_size * workers))
+    parts = np.array_split(order, min(order.size, rounds * workers))
+    return [part.tolist() for part in parts]
 
 
 class _Recording:
