@@ -90,7 +90,9 @@ def transcribe_page(result: Result) -> str:
     parts = [
         f"whisper/base, the same weights for all, {result['threads']} threads, language given. "
         "aural and faster-whisper compute in int8, transformers in float32. Time is that of a "
-        "recording with the model loaded; memory is the peak of the whole process."
+        "recording with the model loaded; memory is the peak of the whole process. aural gives "
+        "word times in that. It searches with the beam where greedy search was in doubt; where it "
+        "is said to be always searching, everywhere, as the others do."
     ]
     for row in result["rows"]:
         systems = row["systems"]

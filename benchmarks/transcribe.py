@@ -8,6 +8,8 @@ at beam 1; and "sparse", with long silences, at beam 5. Every run is a process o
 the model, hears a short clip, and is then timed on the recording; systems take turns. All are told
 the language and get the same number of threads. aural and faster-whisper compute in int8;
 transformers, which has no int8 for a CPU, in float32, on the dense recording at beam 5 only.
+aural gives words their times, the others don't. By default it searches with the whole beam only
+where greedy search was in doubt; "always searching" it does so everywhere, as the others do.
 faster-whisper runs both its ways with its own speech detector, the batched one at whichever of
 4, 8 and 16 is fastest here. Errors are those of the first run's text, compared by blocks of
 prompts.
@@ -31,6 +33,7 @@ from aural.store.weights import ensure
 from aural.tasks.detect_speech import detect_speech
 
 BATCH_SIZES = (4, 8, 16)
+SEARCHING = "aural, always searching"
 SEQUENTIAL, BATCHED = "faster-whisper, sequential", "faster-whisper, batched"
 Command = list[str | Path]
 
@@ -67,9 +70,10 @@ class Bench:
     def commands(self, path: Path, setting: Setting, batch: int) -> dict[str, Command]:
         """What is run in each round, in order."""
         rest: Command = [EXAMPLES[0], path, str(setting.beam), str(self.threads)]
-        found: dict[str, Command] = {
-            "aural": [python_of("aural"), RUNNERS / "aural_speed.py", *rest]
-        }
+        aural = [python_of("aural"), RUNNERS / "aural_speed.py", *rest]
+        found: dict[str, Command] = {"aural": aural}
+        if setting.beam > 1:
+            found[SEARCHING] = [*aural, "1"]
         if "faster_whisper" not in self.skip:
             found[SEQUENTIAL] = self.faster_whisper(path, setting.beam, "0")
             found[BATCHED] = self.faster_whisper(path, setting.beam, str(batch))

@@ -274,7 +274,7 @@ def saying(tokens: Sequence[int]) -> Telling:
     return told
 
 
-@pytest.mark.parametrize("period", [1, 2, 3, 5, 8, 9, 16, 23])
+@pytest.mark.parametrize("period", [1, 2, 3, 5, 8, 9, 16, 23, 24])
 def test_a_greedy_loop_is_broken_off(period: int) -> None:
     round_ = [1 + i % 4 for i in range(period - 1)] + [5]
     toy = Toy([saying(round_)])

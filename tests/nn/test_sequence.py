@@ -261,6 +261,29 @@ def test_what_is_told_is_all_that_is_likeliest(ours, heard, task) -> None:
     assert not np.isin(tokens, engine.unwritten).any()
 
 
+def test_a_beam_wider_than_the_room_finds_room(ours, heard, task) -> None:
+    prompt = [ours.numbers.previous, *[400] * 34, *task]
+    assert len(prompt) + 64 > 2 * sequence.FIRST_CAPACITY
+    (found,) = ours.engine.write([heard["0890"]], prompt, task, Search(beam_size=64))
+    assert found.tokens
+
+
+@pytest.mark.parametrize("left", [0, 1, 3])
+def test_attention_of_a_text_broken_off_is_its_own(ours, heard, task, left) -> None:
+    """The others go on for two steps, in the second without it."""
+    decoding = Decoding(ours.engine.model, [heard["0890"].memory] * 4, 1)
+    decoding.prompt(task, [0, 3], 4)
+    tokens, parents = np.full((4, 1), 400), np.zeros((4, 1), int)
+    decoding.step(tokens, parents, 1)
+    path = Path((400, 400), -1.0, (-0.5, -0.5), (0, 0, 0), ended=False)
+    before = decoding.attention(left, path, len(task))
+    decoding.keep(np.array([i for i in range(4) if i != left]))
+    decoding.step(tokens[:3], parents[:3], 1)
+    after = decoding.attention(left, path, len(task))
+    assert after.shape[1] == len(task) + 1
+    np.testing.assert_array_equal(after, before)
+
+
 def test_scores_of_a_few_tokens_are_those_of_all(ours, heard, task) -> None:
     model = ours.engine.model
     told = Decoding(model, [heard["0870"].memory], 1).prompt(task, [3], 50)

@@ -99,11 +99,11 @@ class _Window:
         if count < LOOP_TOKENS or count % LOOP_CHECKED:
             return False
         tokens = [int(chosen[0]) for chosen, _, _ in self.steps]
-        return any(
-            tokens[-period:] == tokens[-2 * period : -period] == tokens[-3 * period : -2 * period]
-            and tokens[-LOOP_TOKENS:-period] == tokens[-LOOP_TOKENS + period :]
-            for period in range(1, count // 3 + 1)
-        )
+        for period in range(1, count // 3 + 1):
+            looped = max(LOOP_TOKENS, 3 * period)
+            if tokens[-looped:-period] == tokens[-looped + period :]:
+                return True
+        return False
 
     def best(self, length_penalty: float) -> Path:
         """The ended text with the highest score."""

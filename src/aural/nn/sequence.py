@@ -118,7 +118,7 @@ class Decoding:
         windows, width = tokens.shape
         self._descent = np.take_along_axis(self._descent, parents[:, :, None], axis=1)
         if self._used + width > self._capacity:
-            self._grow(2 * self._capacity)
+            self._grow(max(2 * self._capacity, self._used + width))
         itself = np.broadcast_to(np.eye(width, dtype=bool), (windows, width, width))
         seen = np.concatenate((self._descent, itself), axis=2)[:, None]
         mask = np.where(seen, np.float32(0), np.float32(-np.inf))
@@ -140,7 +140,8 @@ class Decoding:
         states = self._states[window]
         prompt = self._runs[0][1][window, :, -rows:, :states]
         steps = [prompt.astype(np.float32)]
-        for (running, scores), beam in zip(self._runs[1:], path.beams[1:], strict=False):
+        told_by = path.beams[1 : len(path.tokens) + path.ended]  # what did not end was told no end
+        for (running, scores), beam in zip(self._runs[1:], told_by, strict=False):
             place = int(np.searchsorted(running, window))
             steps.append(scores[place, :, beam : beam + 1, :states].astype(np.float32))
         return np.concatenate(steps, axis=1)

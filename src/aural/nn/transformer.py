@@ -68,18 +68,20 @@ class Layers:
         return np.zeros(len(self.arrays[f"{scope}/weight"]), np.float32)
 
     def product(self, x: str, weight: np.ndarray, bias: np.ndarray) -> str:
-        """x of (rows, in) times weight (out, in), plus bias (out,), as (rows, out)."""
+        """x of (rows, in) times weight (out, in), plus bias, as (rows, out); zero before the bias
+        for outputs that only the bias has."""
         graph = self.graph
         if self.int8:
-            out = self._product_int8(x, weight)
+            out = self._product_int8(x, weight, len(bias))
         else:
-            columns = np.ascontiguousarray(np.asarray(weight, np.float32).T)
+            columns = np.zeros((weight.shape[1], len(bias)), np.float32)
+            columns[:, : len(weight)] = weight.T
             out = graph.op("MatMul", x, graph.weight(columns))
         return graph.op("Add", out, graph.weight(bias)) if bias.any() else out
 
-    def _product_int8(self, x: str, weight: np.ndarray) -> str:
+    def _product_int8(self, x: str, weight: np.ndarray, outputs: int) -> str:
         graph = self.graph
-        rounded, scales = in_int8(weight)
+        rounded, scales = in_int8(weight, outputs)
         steps, quantised = self.rounded(x)
         out = graph.op(
             "MatMulIntegerToFloat",
@@ -132,13 +134,14 @@ class Layers:
         return self.graph.op("Concat", windows, rest, axis=0)
 
 
-def in_int8(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """weight (out, in) in int8, as (in, out), and the step size of each output, float32 (out,)."""
-    rounded = np.empty(weight.shape[::-1], np.int8)
-    steps = np.empty(len(weight), np.float32)
+def in_int8(weight: np.ndarray, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """weight (out, in) in int8, as (in, outputs), and the step size of each output, float32
+    (outputs,); outputs that it does not have are zero."""
+    rounded = np.zeros((weight.shape[1], outputs), np.int8)
+    steps = np.ones(outputs, np.float32)
     session = _rounder(weight.dtype.name)
     for first in range(0, len(weight), ROUNDED_ROWS):  # by parts: what is between takes memory
-        part = slice(first, first + ROUNDED_ROWS)
+        part = slice(first, min(first + ROUNDED_ROWS, len(weight)))
         given = {"weight": np.ascontiguousarray(weight[part])}
         rounded[:, part], steps[part] = session.run(None, given)
     return rounded, steps
@@ -409,11 +412,8 @@ def _likeliest(layers: Layers, hidden: str, count: str, suppressed: Sequence[int
     finding the largest of a group is much cheaper than ordering all."""
     graph, table = layers.graph, layers.arrays["decoder/embeddings/weight"]
     groups = -(-len(table) // GROUP)
-    table = np.pad(table, ((0, groups * GROUP - len(table)), (0, 0)))
-    bias = np.zeros(len(table), np.float32)
-    bias[
-        [*suppressed, *range(layers.arrays["decoder/embeddings/weight"].shape[0], len(table))]
-    ] = -np.inf
+    bias = np.zeros(groups * GROUP, np.float32)
+    bias[[*suppressed, *range(len(table), len(bias))]] = -np.inf
     scores = graph.op("LogSoftmax", layers.product(hidden, table, bias), axis=-1)
     grouped = graph.op("Reshape", scores, graph.numbers(-1, groups, GROUP))
     best = graph.op("ReduceMax", grouped, graph.numbers(-1), keepdims=0)

@@ -62,8 +62,9 @@ class DecodingOptions:
     30 s, then, while it fails, at the temperatures beyond the first, by sampling best_of texts. A
     window is without speech when its probability of no speech passes no_speech_threshold, and its
     text repeats itself or fails logprob_threshold, which is raised by as much as the probability is
-    beyond: the surer there is no speech, the surer a text must be. On a CPU greedy search comes first, and is kept where each of its
-    tokens was at least as probable as doubt_threshold; 1 always searches with the whole beam.
+    beyond: the surer there is no speech, the surer a text must be. On a CPU greedy search comes
+    first, and is kept where each of its tokens, and its end, was at least as probable as
+    doubt_threshold; 1 always searches with the whole beam.
     """
 
     task: Literal["transcribe", "translate"] = "transcribe"

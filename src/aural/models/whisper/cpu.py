@@ -107,7 +107,7 @@ class CpuEngine:
             end=self.numbers.end,
             max_tokens=min(MAX_TOKENS // 2, MAX_TOKENS - len(prompt)),
             beam_size=search.beam_size,
-            patience=search.patience,
+            patience=1.0 if search.temperature else search.patience,
             length_penalty=search.length_penalty,
             count=SAMPLED_FROM if search.temperature else 0,
         )
@@ -149,6 +149,7 @@ class CpuEngine:
         top = self.model.logits(hidden, likeliest.tolist())[rows, rows]
         written = top - told.log_probs[:, 0, 0]
         others = self.model.logits(hidden, self.unwritten)
+        written = np.nan_to_num(written, nan=-np.inf)  # a vocabulary that is never written
         every = np.logaddexp(written, np.logaddexp.reduce(others, axis=1, initial=-np.inf))
         return np.exp(self.model.logits(hidden, [self.numbers.no_speech])[:, 0] - every)
 
