@@ -165,6 +165,29 @@ def test_words_beyond_the_sound_are_left_out():
     assert with_words(text, words[:3]).words == words[:3]
 
 
+def test_a_cry_must_be_surer_than_a_sentence_where_no_speech_is_likely(base):
+    def silent(text, logprob, no_speech, ratio=1.0):
+        segment = Segment(
+            0, 1, text, avg_logprob=logprob, no_speech_prob=no_speech, compression_ratio=ratio
+        )
+        return base._silent(segment, DecodingOptions())
+
+    assert silent(" Oh, oh, oh.", -0.7, 0.7)
+    assert not silent(" Oh, oh, oh.", -0.4, 0.7)
+    assert not silent(" Oh, oh, oh.", -0.7, 0.1)
+    assert silent(" POPPOPPOPPOP", -0.3, 0.6, ratio=4.1)
+    assert not silent(" They said so.", -0.7, 0.7)
+    assert silent(" They said so.", -1.1, 0.7)
+    assert not silent(" They said so.", -1.1, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("text", "cry"), [(" Whoa!", True), ("Rrrrrrr", True), ("", True), (" No, nobody.", False)]
+)
+def test_a_cry_is_a_few_letters_however_often(text, cry):
+    assert whisper._is_cry(text) == cry
+
+
 def test_words_of_a_text_cut_short():
     words = tuple(Word(i, i + 1, f" {i}", tokens=(i, i)) for i in range(3))
     assert words_within(words, 6) == words

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aural.nn.graph import CONTRIB, Graph
+from aural.nn.graph import CONTRIB, Graph, int8_saturates
 
 DTYPES = ("float32", "float16", "uint8", "int8", "int32", "int64", "bool")
 CAST = {"float32": 1, "int32": 6, "int64": 7}
@@ -151,6 +151,52 @@ def test_sizes_that_differ_from_run_to_run() -> None:
         (out,) = session.run(None, {"x": a, "y": b})
         assert out.shape == (rows, 2)
         np.testing.assert_allclose(out, a @ b, rtol=1e-5, atol=1e-6)
+
+
+def extremes(dtype: str, *shape: int) -> np.ndarray:
+    """The ends of an 8-bit type in an order of no pattern, the first rows of them all one end."""
+    ends = np.iinfo(dtype)
+    some = np.random.default_rng(0).choice(np.array([ends.min, ends.max], dtype), shape)
+    some[: shape[0] // 4], some[shape[0] // 4 : shape[0] // 2] = ends.max, ends.min
+    return some
+
+
+@pytest.mark.parametrize("widened", [None, True])
+@pytest.mark.parametrize("zero", [0, 128])
+@pytest.mark.parametrize(("rows", "width", "columns"), [(1, 64, 64), (5, 256, 63), (40, 65, 700)])
+def test_products_with_int8_weights_are_exact(widened, zero, rows, width, columns) -> None:
+    """At the extremes, also where int8_saturates; by both operators."""
+    weight, given = extremes("int8", columns, width).T, extremes("uint8", rows, width)
+    graph = Graph()
+    x = graph.input("x", "uint8", "row", width)
+    point, one = graph.weight(np.array(zero, np.uint8)), graph.weight(np.array(1, np.float32))
+    scales = graph.weight(np.ones(columns, np.float32))
+    whole = graph.op("MatMulInteger", x, graph.weight(weight), point)
+    inputs = (x, graph.weight(weight), one, scales, point)
+    scaled = graph.op("MatMulIntegerToFloat", *inputs, domain=CONTRIB)
+    graph.output("whole", "int32", "row", columns, of=whole)
+    graph.output("scaled", "float32", "row", columns, of=scaled)
+    right = (given.astype(int) - zero) @ weight.astype(int)
+    for found in graph.session(1, widened=widened).run(None, {"x": given}):
+        np.testing.assert_array_equal(found, right)
+
+
+@pytest.mark.parametrize("zero", [0, 128])
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize(("rows", "width", "columns"), [(1, 700, 64), (5, 64, 700)])
+def test_products_with_8_bits_given_at_the_run(dtype, zero, rows, width, columns) -> None:
+    """Of uint8 exact everywhere, of int8 unless int8_saturates."""
+    left, right = extremes("uint8", rows, width), extremes(dtype, columns, width).T
+    middle = 128 if dtype == "uint8" else 0
+    graph = Graph()
+    x, y = graph.input("x", "uint8", 1, rows, width), graph.input("y", dtype, 1, width, columns)
+    points = graph.weight(np.array(zero, np.uint8)), graph.weight(np.array(middle, dtype))
+    out = graph.op("MatMulInteger", x, y, *points)
+    graph.output("out", "int32", 1, rows, columns, of=out)
+    (found,) = run(graph, x=left[None], y=np.ascontiguousarray(right)[None])
+    wanted = (left.astype(int) - zero) @ (right.astype(int) - middle)
+    saturated = dtype == "int8" and int8_saturates()
+    assert (found[0] == wanted).all() != saturated
 
 
 def test_a_graph_may_have_several_sessions() -> None:

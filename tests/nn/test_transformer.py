@@ -1,10 +1,13 @@
 """The network on whisper/base's weights: the states CTranslate2 finds, and int8's error."""
 
+import copy
+
 import numpy as np
 import pytest
 
 from aural.nn import transformer
-from aural.nn.graph import Graph
+from aural.nn.graph import Graph, int8_saturates
+from aural.nn.sequence import Decoding, Memory
 from aural.store.ctranslate2 import read_arrays
 
 NAMES = ("0870", "0880", "0890")
@@ -47,21 +50,64 @@ def test_int8_is_as_near_as_ctranslate2s(ours_int8, encoded, theirs_int8, featur
     assert error < 1.3 * relative_error(np.array(theirs_int8.encode(features[name]))[0], right)
 
 
-def test_memories_in_int8_are_those_in_float32_rounded(ours, ours_int8, features) -> None:
+def frames(features: np.ndarray) -> list[np.ndarray]:
+    """A window, and part of it."""
+    return [features, np.ascontiguousarray(features[:, :400])]
+
+
+@pytest.fixture(scope="module")
+def memories(arrays, features) -> dict[str, list[Memory]]:
+    """Of the frames in int8, by the type of the memory."""
+    made: dict[str, list[Memory]] = {}
+    for kind in transformer.MEMORY_ZERO:
+        session = transformer.encoder(arrays, int8=True, memory=kind).session(2)
+        names = [output.name for output in session.get_outputs()][1:]
+        runs = (session.run(names, {"features": x[None]}) for x in frames(features["0870"]))
+        made[kind] = [dict(zip(names, run, strict=True)) for run in runs]
+    return made
+
+
+@pytest.mark.parametrize(("kind", "zero"), [("int8", 0), ("uint8", 128)])
+def test_memories_in_int8_are_those_in_float32_rounded(ours, memories, features, kind, zero):
     """Of the first layer, from states that differ by int8's error already."""
     right = ours.engine.model.encode(features["0870"])
-    found = ours_int8.engine.model.encode(features["0870"])
+    found = memories[kind][0]
     for part, shape, axis in (("key", (1, 8, 64, 700), 2), ("value", (1, 8, 700, 64), 3)):
         steps = found[f"memory_{part}_step_0"]
-        rounded = found[f"memory_{part}_0"]
-        assert (rounded.dtype, rounded.shape) == (np.int8, shape)
+        assert (found[f"memory_{part}_0"].dtype, found[f"memory_{part}_0"].shape) == (kind, shape)
+        rounded = found[f"memory_{part}_0"].astype(int) - zero
         assert (steps.dtype, steps.shape) == (np.float32, (1, 8, 1, 64))
-        assert np.abs(rounded.astype(int)).max(axis=5 - axis).min() == 127  # each dimension's own
+        assert np.abs(rounded).max(axis=5 - axis).min() == 127  # each dimension's own
         back = rounded * (steps.swapaxes(2, 3) if axis == 2 else steps)
         wanted = right[f"memory_{part}_0"]
         assert wanted.shape == shape
         assert np.linalg.norm(back - wanted) < 0.1 * np.linalg.norm(wanted)
     assert len(found) == 2 * len(right) == 4 * 6
+
+
+def test_memory_in_uint8_is_that_in_int8_moved(memories) -> None:
+    for name, moved in memories["uint8"][0].items():
+        shift = 128 if moved.dtype == np.uint8 else 0
+        np.testing.assert_array_equal(moved.astype(float) - shift, memories["int8"][0][name])
+
+
+def test_either_type_of_memory_decodes_alike(ours, ours_int8, arrays, memories, features, task):
+    """To the bit where both are exact; a window is padded here. Near float32 where only uint8 is
+    exact as well."""
+    told = {}
+    for kind in transformer.MEMORY_ZERO:
+        model = copy.copy(ours_int8.engine.model)
+        graph = transformer.decoder(arrays, int8=True, aligned=[(3, 1)], suppressed=[], memory=kind)
+        model.decoder = graph.session(2)
+        told[kind] = Decoding(model, memories[kind], 1).prompt(task, [0, 3], 5)
+    heard = [ours.engine.model.encode(x) for x in frames(features["0870"])]
+    right = Decoding(ours.engine.model, heard, 1).prompt(task, [0, 3], 5)
+    found = told["uint8"]
+    np.testing.assert_array_equal(found.tokens[..., 0], right.tokens[..., 0])
+    np.testing.assert_allclose(found.log_probs[..., 0], right.log_probs[..., 0], atol=0.3)
+    if not int8_saturates():
+        np.testing.assert_array_equal(told["uint8"].hidden, told["int8"].hidden)
+        np.testing.assert_array_equal(told["uint8"].log_probs, told["int8"].log_probs)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])

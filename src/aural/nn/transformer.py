@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aural.nn.graph import CONTRIB, Graph
+from aural.nn.graph import CONTRIB, Graph, int8_saturates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import onnxruntime
 
 ZERO_POINT = 128
+MEMORY_ZERO = {"int8": 0, "uint8": ZERO_POINT}
+"""What is zero in the types of what the decoder attends to."""
 GROUP = 64
 ROUNDED_ROWS = 4096
 FLOAT = 1
@@ -42,6 +44,8 @@ class Layers:
     arrays: Mapping[str, np.ndarray]
     heads: int
     int8: bool
+    memory: str = "int8"
+    """Type of what the decoder attends to, where it is in int8: a key of MEMORY_ZERO."""
 
     @property
     def d_model(self) -> int:
@@ -170,14 +174,21 @@ def depth(arrays: Mapping[str, np.ndarray], side: str) -> int:
     return count
 
 
-def encoder(arrays: Mapping[str, np.ndarray], *, int8: bool) -> Graph:
+def memory_type() -> str:
+    """The type of what the decoder attends to in int8 on this machine: the fastest that is exact
+    with any values."""
+    return "uint8" if int8_saturates() else "int8"
+
+
+def encoder(arrays: Mapping[str, np.ndarray], *, int8: bool, memory: str = "") -> Graph:
     """One window's features float32 (1, n_mels, frame) -> what the decoder's layers attend to, a
     state for two frames: memory_key_0 (1, head, width, state), memory_value_0 (1, head, state,
     width), ...
 
     In int8 both are int8 with a step size for each of a head's dimensions, memory_key_step_0 and
     memory_value_step_0, float32 (1, head, 1, width): reading them is most of what a step of the
-    decoder waits for.
+    decoder waits for. memory is their type, "int8" or "uint8" with zero at ZERO_POINT; memory_type
+    unless given.
     """
     graph = Graph()
     heads = int(arrays["encoder/num_heads"])
@@ -194,7 +205,8 @@ def encoder(arrays: Mapping[str, np.ndarray], *, int8: bool) -> Graph:
         x = layers.feed_forward(x, f"encoder/layer_{i}/ffn")
     states = layers.norm(x, "encoder/layer_norm")
     graph.output("states", "float32", "state", layers.d_model, of=states)
-    _memories(Layers(graph, arrays, int(arrays["decoder/num_heads"]), int8), states)
+    memory = memory or memory_type()
+    _memories(Layers(graph, arrays, int(arrays["decoder/num_heads"]), int8, memory), states)
     return graph
 
 
@@ -239,21 +251,25 @@ def _memories(layers: Layers, states: str) -> None:
         for part, rows in (("key", slice(d_model)), ("value", slice(d_model, None))):
             x, kind = layers.linear(states, scope, rows), "float32"
             if layers.int8:
-                x, kind = _in_steps(layers, x, f"memory_{part}_step_{i}"), "int8"
+                x, kind = _in_steps(layers, x, f"memory_{part}_step_{i}"), layers.memory
             x = layers.split(x, batch, transposed=part == "key")
             sizes = (width, "state") if part == "key" else ("state", width)
             graph.output(f"memory_{part}_{i}", kind, 1, heads, *sizes, of=x)
 
 
 def _in_steps(layers: Layers, x: str, name: str) -> str:
-    """x of (state, d_model) as int8; the step of each dimension is given out."""
+    """x of (state, d_model) as layers.memory; the step of each dimension is given out."""
     graph, width = layers.graph, layers.d_model // layers.heads
     largest = graph.op("ReduceMax", graph.op("Abs", x), graph.numbers(0), keepdims=0)
     steps = _steps(graph, largest)
     out = graph.op("Reshape", steps, graph.numbers(1, layers.heads, 1, width))
     graph.output(name, "float32", 1, layers.heads, 1, width, of=out)
-    one, zero = graph.weight(np.array(1, np.float32)), graph.weight(np.array(0, np.int8))
-    return graph.op("QuantizeLinear", graph.op("Div", x, steps), one, zero)
+    one = graph.weight(np.array(1, np.float32))
+    return graph.op("QuantizeLinear", graph.op("Div", x, steps), one, _memory_zero(layers))
+
+
+def _memory_zero(layers: Layers) -> str:
+    return layers.graph.weight(np.array(MEMORY_ZERO[layers.memory], layers.memory))
 
 
 def _steps(graph: Graph, largest: str) -> str:
@@ -268,14 +284,15 @@ def decoder(
     int8: bool,
     aligned: Sequence[tuple[int, int]],
     suppressed: Sequence[int],
+    memory: str = "",
 ) -> Graph:
     """One step: a few new tokens a window, after those whose keys and values are kept.
 
     In: x float32 (window, new, d_model), embedded; mask (window, 1, new, kept + new), 0 or -inf;
     key_0 (window, head, width, kept), value_0 (window, head, kept, width) and so on; memory_key_0
-    and so on as transformer.encoder gives them, for all windows; memory_mask (window, 1, 1, state),
-    0 or -inf; rows int64 (row,), of which new tokens (counted over all windows) to tell the next;
-    count int64 (1,).
+    and so on as transformer.encoder gives them with the same memory, for all windows; memory_mask
+    (window, 1, 1, state), 0 or -inf; rows int64 (row,), of which new tokens (counted over all
+    windows) to tell the next; count int64 (1,).
 
     Out: new_key_0 (window, head, width, new), new_value_0 (window, head, new, width) and so on;
     attention (window, aligned, new, state), the scores before softmax of the heads in aligned
@@ -284,7 +301,7 @@ def decoder(
     where there are not so many).
     """
     graph = Graph()
-    layers = Layers(graph, arrays, int(arrays["decoder/num_heads"]), int8)
+    layers = Layers(graph, arrays, int(arrays["decoder/num_heads"]), int8, memory or memory_type())
     d_model = layers.d_model
     given = graph.input("x", "float32", "window", "new", d_model)
     mask = graph.input("mask", "float32", "window", 1, "new", "all")
@@ -375,7 +392,8 @@ def _attend_int8(layers: Layers, query: str, layer: int) -> tuple[str, str]:
     result. Shares of attention are rounded to 1 / 255 and what is left of them to 1 / 64,770, since
     many small ones may be most of the whole."""
     graph, heads, width = layers.graph, layers.heads, layers.d_model // layers.heads
-    keys, values = _memory(layers, layer, "int8")
+    keys, values = _memory(layers, layer, layers.memory)
+    held = _memory_zero(layers)
     steps = [
         graph.input(f"memory_{part}_step_{layer}", "float32", "window", heads, 1, width)
         for part in ("key", "value")
@@ -384,7 +402,7 @@ def _attend_int8(layers: Layers, query: str, layer: int) -> tuple[str, str]:
     shape = graph.op("Shape", query)
     query_steps, flat = layers.rounded(graph.op("Reshape", query, graph.numbers(-1, width)))
     zero = graph.weight(np.array(ZERO_POINT, np.uint8))
-    scores = graph.op("MatMulInteger", graph.op("Reshape", flat, shape), keys, zero)
+    scores = graph.op("MatMulInteger", graph.op("Reshape", flat, shape), keys, zero, held)
     row = graph.op("Concat", _part(graph, shape, 0, 3), graph.numbers(1), axis=0)
     scores = graph.op(
         "Mul", graph.op("Cast", scores, to=FLOAT), graph.op("Reshape", query_steps, row)
@@ -398,7 +416,7 @@ def _attend_int8(layers: Layers, query: str, layer: int) -> tuple[str, str]:
     left = graph.op("QuantizeLinear", left, fine, zero)
     heard = (
         graph.op("Mul", graph.op("Cast", graph.op("MatMulInteger", *part), to=FLOAT), step)
-        for part, step in (((most, values, none), coarse), ((left, values, zero), fine))
+        for part, step in (((most, values, none, held), coarse), ((left, values, zero, held), fine))
     )
     return graph.op("Mul", graph.op("Add", *heard), steps[1]), scores
 

@@ -93,8 +93,7 @@ def transcribe(
         temperature: Tried in order while a text repeats itself or is improbable; 0 is no sampling.
         compression_ratio_threshold: A text that compresses better than this repeats itself.
         logprob_threshold: A mean log probability of a token below this is improbable.
-        no_speech_threshold: Beyond this probability of no speech, text that is improbable or
-            repeats itself is left out.
+        no_speech_threshold: Improbable text beyond this probability of no speech is left out.
         doubt_threshold: Beam search where greedy search took a token less probable than this; 1
             always searches, 0 never.
         initial_prompt: Text that sets style and spelling, seen before each window.

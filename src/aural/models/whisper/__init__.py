@@ -18,6 +18,7 @@ reference code, whisper/timing.py).
 from __future__ import annotations
 
 import os
+import re
 import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -50,6 +51,7 @@ MAX_TEXT_TOKENS = MAX_TOKENS // 2
 """Where decoding stops, as in the reference: a text that gets so far is a loop, or the window holds
 more than that in its script and is cut in two."""
 MIN_SPLIT_SECONDS = 2.0
+CRY_LETTERS = 6
 CPU_COMPUTE_TYPES = ("auto", "float32", "int8")
 
 
@@ -60,10 +62,11 @@ class DecodingOptions:
     language None means: identify it, once for all windows of a batch. A text that fails
     compression_ratio_threshold (it repeats itself) or logprob_threshold is decoded again padded to
     30 s, then, while it fails, at the temperatures beyond the first, by sampling best_of texts. A
-    window is without speech when its probability of no speech passes no_speech_threshold, and its
-    text repeats itself or fails logprob_threshold, which is raised by as much as the probability is
-    beyond: the surer there is no speech, the surer a text must be. On a CPU greedy search comes
-    first, and is kept where each of its tokens, and its end, was at least as probable as
+    window is without speech when its probability of no speech passes no_speech_threshold and its
+    text fails logprob_threshold. A cry, no more than a few letters however often ("Oh, oh, oh"), is
+    what sounds of all kinds are most often taken for: there the limit rises by as much as the
+    probability is beyond its threshold, and what repeats itself fails too. On a CPU greedy search
+    comes first, and is kept where each of its tokens, and its end, was at least as probable as
     doubt_threshold; 1 always searches with the whole beam.
     """
 
@@ -368,8 +371,12 @@ class Whisper:
 
     def _silent(self, text: Segment, options: DecodingOptions) -> bool:
         beyond = text.no_speech_prob - options.no_speech_threshold
-        improbable = text.avg_logprob < options.logprob_threshold + beyond
-        return beyond > 0 and (improbable or self._repeats(text, options))
+        if beyond <= 0:
+            return False
+        if _is_cry(text.text):
+            limit = options.logprob_threshold + beyond
+            return text.avg_logprob < limit or self._repeats(text, options)
+        return text.avg_logprob < options.logprob_threshold
 
     def _checked(self, text: Segment, options: DecodingOptions) -> Segment:
         """Empty where there is no speech or bare punctuation; a loop that ran to the end kept once
@@ -412,6 +419,12 @@ def _joined(first: Segment, second: Segment) -> Segment:
 def _compression_ratio(text: str) -> float:
     data = text.encode("utf-8")
     return len(data) / len(zlib.compress(data)) if data else 1.0
+
+
+def _is_cry(text: str) -> bool:
+    """Whether a text is nothing but one run of at most CRY_LETTERS letters, once or repeated."""
+    letters = re.sub(r"[\W_]", "", text.lower())
+    return (letters + letters).find(letters, 1) <= CRY_LETTERS
 
 
 def _goes_round(tokens: tuple[int, ...]) -> bool:
