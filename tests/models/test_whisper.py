@@ -1,6 +1,8 @@
 """Whisper: what it hears in real recordings, and the parts it is made of."""
 
 import inspect
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -240,6 +242,28 @@ def test_unknown_device_and_compute_type(tmp_path):
         models.load("whisper/base", device="tpu")
     with pytest.raises(UnknownName, match="int8"):
         models.load("whisper/base", device="cpu", compute_type="int2")
+
+
+def test_a_processor_needs_no_ctranslate2(examples):
+    """It is an extra: what runs on a GPU only."""
+    code = """
+import sys
+sys.modules["ctranslate2"] = None
+import aural
+from aural import models
+print(aural.transcribe(sys.argv[1]).text)
+try:
+    models.load("whisper/base", device="cuda")
+except aural.AuralError as error:
+    print(error)
+"""
+    clip = examples / "sense_and_sensibility_0890.flac"
+    done = subprocess.run(
+        [sys.executable, "-c", code, clip], capture_output=True, text=True, timeout=120, check=True
+    )
+    text, refusal = done.stdout.splitlines()
+    assert text == TEXTS["0890"]
+    assert refusal == "ctranslate2 is not installed; type: pip install 'aural[cuda]'"
 
 
 def test_a_directory_that_holds_no_model(tmp_path):

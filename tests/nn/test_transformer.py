@@ -116,7 +116,7 @@ def test_weights_are_rounded_to_the_nearest_step_of_their_row(dtype) -> None:
     size = np.exp(draw.normal(size=(transformer.ROUNDED_ROWS + 5, 1)))
     weight = (draw.normal(size=(len(size), 7)) * size).astype(dtype)
     weight[3] = 0
-    rounded, steps = transformer.in_int8(weight)
+    rounded, steps = transformer.in_int8(weight, len(weight))
     assert (rounded.dtype, rounded.shape) == (np.int8, weight.shape[::-1])
     assert (steps.dtype, steps.shape) == (np.float32, (len(weight),))
     assert (rounded[:, 3] == 0).all()
@@ -129,8 +129,8 @@ def test_weights_are_rounded_to_the_nearest_step_of_their_row(dtype) -> None:
 def test_rounded_weights_need_not_be_contiguous() -> None:
     weight = np.random.default_rng(1).normal(size=(12, 10)).astype(np.float32)
     for found, right in zip(
-        transformer.in_int8(weight[::2, ::3]),
-        transformer.in_int8(weight[::2, ::3].copy()),
+        transformer.in_int8(weight[::2, ::3], len(weight[::2])),
+        transformer.in_int8(weight[::2, ::3].copy(), len(weight[::2])),
         strict=True,
     ):
         np.testing.assert_array_equal(found, right)

@@ -18,8 +18,8 @@ import click
 from aural.cli.console import plain, write
 from aural.errors import AuralError
 
-CORE = ("numpy", "scipy", "soundfile", "soxr", "av", "ctranslate2", "onnxruntime", "tokenizers")
-OPTIONAL = ("torch", "torchaudio", "torchcodec")
+CORE = ("numpy", "scipy", "soundfile", "soxr", "av", "onnxruntime", "tokenizers")
+OPTIONAL = ("ctranslate2", "torch", "torchaudio", "torchcodec")
 """What aural can do without; a half-installed one breaks other software, so it is tried."""
 
 CPU_FLAGS = ("avx", "avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimd", "sve")
@@ -121,17 +121,17 @@ def look_at_processor() -> Iterator[Check]:
 
 
 def look_at_cuda() -> Iterator[Check]:
-    """GPUs as CTranslate2 sees them."""
+    """GPUs as CTranslate2, which Whisper runs on there, sees them."""
     try:
         import ctranslate2
 
         count = ctranslate2.get_cuda_device_count()
-        types = ", ".join(sorted(ctranslate2.get_supported_compute_types("cpu")))
+    except ModuleNotFoundError:
+        yield Check("cuda", "ok", "not used; for a GPU type: pip install 'aural[cuda]'")
     except (ImportError, OSError, RuntimeError) as error:
         yield Check("cuda", "note", f"can't be asked: {error}")
-        return
-    yield Check("cuda", "ok", f"{count} devices" if count else "none; the processor is used")
-    yield Check("compute types", "ok", types)
+    else:
+        yield Check("cuda", "ok", f"{count} devices" if count else "none; the processor is used")
 
 
 def look_at_cache() -> Iterator[Check]:

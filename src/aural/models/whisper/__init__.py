@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from aural.errors import InputError, UnknownName
+from aural.errors import InputError, MissingExtra, UnknownName
 from aural.models.whisper.engine import MAX_TOKENS, SAMPLE_RATE, Numbers, Search, Text
 from aural.models.whisper.variants import VARIANTS, Config
 from aural.models.whisper.words import with_words, words_of, words_within
@@ -147,11 +147,14 @@ def load(
 
 
 def _has_gpu() -> bool:
-    """Whether CTranslate2 finds a GPU; not even looked for where the driver has left no trace."""
+    """Whether CTranslate2 is there and finds a GPU; not even looked for where the driver has left
+    no trace."""
     if not (os.path.exists("/dev/nvidiactl") or os.path.exists("/dev/dxg")):
         return False
-    import ctranslate2
-
+    try:
+        import ctranslate2
+    except ModuleNotFoundError:
+        return False
     return bool(ctranslate2.get_cuda_device_count())
 
 
@@ -160,8 +163,10 @@ def _compute_type(device: str, asked: str) -> str:
     if device == "cpu":
         allowed: tuple[str, ...] = CPU_COMPUTE_TYPES
     else:
-        import ctranslate2
-
+        try:
+            import ctranslate2
+        except ModuleNotFoundError as error:
+            raise MissingExtra("cuda", "ctranslate2") from error
         try:
             found = sorted(ctranslate2.get_supported_compute_types(device))
         except (RuntimeError, ValueError) as error:
