@@ -278,7 +278,7 @@ def saying(tokens: Sequence[int]) -> Telling:
 def test_a_greedy_loop_is_broken_off(period: int) -> None:
     round_ = [1 + i % 4 for i in range(period - 1)] + [5]
     toy = Toy([saying(round_)])
-    (path,) = beam_search(toy.first(2), toy, SearchOptions(END, 200, beam_size=1))
+    (path,) = beam_search(toy.first(2), toy, SearchOptions(END, 200, beam_size=1, break_loops=True))
     assert not path.ended
     assert max(24, 3 * period) <= len(path.tokens) < max(24, 3 * period) + LOOP_CHECKED
     assert list(path.tokens) == (round_ * 24)[: len(path.tokens)]
@@ -289,9 +289,16 @@ def test_what_is_no_loop_goes_on() -> None:
     text = [int(token) for token in draw.integers(1, VOCABULARY, 80)]
     text[30:50] = [1, 2] * 10  # a stutter shorter than a loop
     toy = Toy([saying([*text, END])])
-    (path,) = beam_search(toy.first(2), toy, SearchOptions(END, 200, beam_size=1))
+    (path,) = beam_search(toy.first(2), toy, SearchOptions(END, 200, beam_size=1, break_loops=True))
     assert path.ended
     assert list(path.tokens) == text
+
+
+def test_a_loop_goes_on_where_nobody_looks_for_another() -> None:
+    toy = Toy([saying([*[1, 2] * 20, 3, END])])
+    (path,) = beam_search(toy.first(2), toy, SearchOptions(END, 200, beam_size=1))
+    assert path.ended
+    assert path.tokens == ((1, 2) * 20 + (3,))
 
 
 def test_a_loop_in_a_wider_beam_goes_on_to_the_limit() -> None:
@@ -306,7 +313,7 @@ def test_a_loop_in_a_wider_beam_goes_on_to_the_limit() -> None:
 
 def test_a_loop_beside_others_is_as_alone() -> None:
     tellings = [saying([1, 2]), saying([*[1, 2, 3, 4, 5, 5, 4] * 2, 3, END]), saying([3, 4, 4, 1])]
-    options = SearchOptions(END, 50, beam_size=1)
+    options = SearchOptions(END, 50, beam_size=1, break_loops=True)
     paths = searched(tellings, options)
     assert paths == [searched([telling], options)[0] for telling in tellings]
     assert [path.ended for path in paths] == [False, True, False]

@@ -3,6 +3,7 @@
 import inspect
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -207,6 +208,26 @@ def test_too_long_a_window_is_refused(base):
         base.recognise([np.zeros(31 * 16000, np.float32)])
 
 
+@pytest.mark.parametrize(
+    "window",
+    [np.zeros((1, 900), np.float32), np.zeros(900, np.int16), np.full(900, np.nan, np.float32)],
+)
+def test_a_window_that_is_no_samples_is_refused(base, window):
+    with pytest.raises(InputError, match="give finite float samples"):
+        base.recognise([window])
+    with pytest.raises(InputError, match="give finite float samples"):
+        base.identify_language([window])
+
+
+def test_speech_after_what_is_said_often_is_not_lost(base, windows):
+    """A greedy text is broken off as a loop only where beam search comes after it."""
+    often = [windows[0][5440:24000], np.zeros(3200, np.float32)] * 4
+    window = np.concatenate([*often, windows[1][:80000]])
+    for options in (DecodingOptions(beam_size=1), DecodingOptions(doubt_threshold=0.0)):
+        text = base.recognise([window], replace(options, language="en"))[0].segment.text
+        assert "selfish" in text
+
+
 def test_an_unknown_language_lists_the_known(base, windows):
     with pytest.raises(UnknownName, match=r"unknown language 'xx'.*\ben\b"):
         base.recognise(windows, DecodingOptions(language="xx"))
@@ -222,6 +243,7 @@ def test_an_unknown_language_lists_the_known(base, windows):
         ({"temperatures": (2.0,)}, "temperatures are"),
         ({"patience": 0}, "patience is 0"),
         ({"doubt_threshold": 1.5}, "doubt_threshold is 1.5"),
+        ({"length_penalty": 1e4}, "length_penalty is 10000"),
     ],
 )
 def test_impossible_options_are_named(given, message):
@@ -248,6 +270,7 @@ def test_a_processor_needs_no_ctranslate2(examples):
     """It is an extra: what runs on a GPU only."""
     code = """
 import sys
+from dataclasses import replace
 sys.modules["ctranslate2"] = None
 import aural
 from aural import models

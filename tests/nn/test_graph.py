@@ -206,3 +206,11 @@ def test_a_graph_may_have_several_sessions() -> None:
     options = [session.get_session_options() for session in (graph.session(1), graph.session(2))]
     assert [each.intra_op_num_threads for each in options] == [1, 2]
     assert graph.session(1, arena=False).get_session_options().enable_cpu_mem_arena is False
+
+
+def test_too_large_a_network_is_refused_before_it_is_tried(monkeypatch) -> None:
+    monkeypatch.setattr(graph_module, "MAX_BYTES", 1000)
+    graph = Graph()
+    graph.output("y", "float32", 300, of=graph.weight(np.zeros(300, np.float32)))
+    with pytest.raises(InputError, match="use compute type int8"):
+        graph.serialised()

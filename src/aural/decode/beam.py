@@ -70,6 +70,8 @@ class SearchOptions:
     patience: float = 1.0
     length_penalty: float = 1.0
 
+    break_loops: bool = False
+    """Whether a greedy text that goes round is broken off: for who will look for another."""
     count: int = 0
     """Tokens to be told apart at each step; 0: as many as beam_size asks for."""
 
@@ -206,7 +208,7 @@ def _record(
         window.ends.append(_End(float(chosen.end_sums[i, beam]), length, parent, ended=True))
     window.steps.append((chosen.tokens[i], chosen.parents[i], chosen.log_probs[i]))
     enough = len(window.ends) >= options.needed
-    broken_off = last or (options.beam_size == 1 and window.loops())
+    broken_off = last or (options.break_loops and window.loops())
     window.done = enough or broken_off
     if broken_off and not enough:
         for rank, log_prob in enumerate(chosen.sums[i].tolist()):

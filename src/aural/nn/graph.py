@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aural.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 Attribute = int | float | str | list[int]
 OPSETS = {"": 20, "com.microsoft": 1}
 IR_VERSION = 9
+MAX_BYTES = (1 << 31) - (1 << 20)
+"""What a protocol buffer may be, and some room."""
 CONTRIB = "com.microsoft"
 _TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7, "bool": 9, "float16": 10}
 _ATTRIBUTE_TYPES = {"f": 1, "i": 2, "s": 3, "ints": 7}
@@ -111,7 +115,13 @@ class Graph:
             _bytes(8, _bytes(1, domain.encode()) + _varint(2, version))
             for domain, version in OPSETS.items()
         )
-        opening = _opening(7, sum(map(len, graph)))
+        size = sum(map(len, graph))
+        if size >= MAX_BYTES:
+            raise InputError(
+                f"the network takes {size / 2**30:.1f} GiB in this number format, and onnxruntime "
+                "less than 2; use compute type int8"
+            )
+        opening = _opening(7, size)
         return b"".join((_varint(1, IR_VERSION), opening, *graph, *opsets))
 
     def _name(self) -> str:

@@ -43,7 +43,11 @@ class SequenceModel:
     ) -> None:
         self.heads = int(arrays["decoder/num_heads"])
         self.layers = transformer.depth(arrays, "decoder")
-        self.embeddings = np.array(arrays["decoder/embeddings/weight"])
+        embedded = arrays["decoder/embeddings/weight"]
+        projection = arrays.get("decoder/projection/weight", embedded)
+        self.embeddings = np.array(embedded)
+        tied = np.may_share_memory(embedded, projection)
+        self.projection = self.embeddings if tied else np.array(projection)
         self.places = np.asarray(arrays["decoder/position_encodings/encodings"], np.float32)
         with ThreadPoolExecutor(1) as beside:
             encoder = beside.submit(lambda: transformer.encoder(arrays, int8=int8).session(threads))
@@ -69,7 +73,7 @@ class SequenceModel:
 
     def logits(self, hidden: np.ndarray, tokens: Sequence[int]) -> np.ndarray:
         """Scores of a few tokens, (row, token), in float32, for hidden (row, d_model)."""
-        chosen = self.embeddings[np.asarray(tokens, np.int64)]
+        chosen = self.projection[np.asarray(tokens, np.int64)]
         return hidden @ chosen.astype(np.float32).T
 
 
@@ -86,11 +90,19 @@ class Told:
 class Decoding:
     """One batch of windows being decoded, width beams each: a Scorer of `decode.beam`.
 
-    Windows with fewer states than others are padded, and what is padded is masked.
+    Windows with fewer states than others are padded, and what is padded is masked. watched keeps
+    what `attention` tells of.
     """
 
-    def __init__(self, model: SequenceModel, memories: Sequence[Memory], width: int) -> None:
-        self.model = model
+    def __init__(
+        self,
+        model: SequenceModel,
+        memories: Sequence[Memory],
+        width: int,
+        *,
+        watched: bool = True,
+    ) -> None:
+        self.model, self.watched = model, watched
         self._states = [memory["memory_key_0"].shape[3] for memory in memories]
         self._memory = _stacked(memories, self._states)
         self._running = np.arange(len(memories))
@@ -110,6 +122,7 @@ class Decoding:
         places = np.arange(windows)[:, None] * new + np.asarray(rows)
         given = np.broadcast_to(np.asarray(tokens), (windows, new))
         told = self._run(self._embedded(given, np.arange(new)), mask, places, count)
+        self._position = new
         self._descent[..., : self._used] = True
         return told
 
@@ -125,6 +138,7 @@ class Decoding:
         places = np.arange(tokens.size).reshape(tokens.shape)
         first = self._used
         told = self._run(self._embedded(tokens, [self._position]), mask, places, count)
+        self._position += 1
         self._descent[:, np.arange(width), first + np.arange(width)] = True
         return Next(told.log_probs, told.tokens)
 
@@ -160,8 +174,8 @@ class Decoding:
             self._seen[f"key_{i}"][..., self._used : end] = made[f"new_key_{i}"]
             self._seen[f"value_{i}"][:, :, self._used : end] = made[f"new_value_{i}"]
         self._used = end
-        self._position += x.shape[1] if not self._runs else 1
-        self._runs.append((self._running, made["attention"].astype(np.float16)))
+        if self.watched:
+            self._runs.append((self._running, made["attention"].astype(np.float16)))
         shaped = (made[name].reshape(*rows.shape, -1) for name in ("log_probs", "tokens", "hidden"))
         return Told(*shaped)
 

@@ -428,7 +428,8 @@ def _part(graph: Graph, shape: str, first: int, end: int) -> str:
 def _likeliest(layers: Layers, hidden: str, count: str, suppressed: Sequence[int]) -> None:
     """The likeliest tokens are looked for in the groups of GROUP whose best are the likeliest:
     finding the largest of a group is much cheaper than ordering all."""
-    graph, table = layers.graph, layers.arrays["decoder/embeddings/weight"]
+    graph, arrays = layers.graph, layers.arrays
+    table = arrays.get("decoder/projection/weight", arrays["decoder/embeddings/weight"])
     groups = -(-len(table) // GROUP)
     bias = np.zeros(groups * GROUP, np.float32)
     bias[[*suppressed, *range(len(table), len(bias))]] = -np.inf

@@ -1,9 +1,9 @@
-"""Whether a CTranslate2 Whisper directory of the user's own is whole and agrees with itself.
+"""CTranslate2's format of Whisper: a directory of the user's own is checked, and arrays are read.
 
-The runtime trusts a directory: ids beyond the vocabulary, heads that are not there or sizes that
+CTranslate2 trusts a directory: ids beyond the vocabulary, heads that are not there or sizes that
 don't match end the process rather than the call. So what it will use is checked before it is
 loaded: every variable's name, type and shape against Whisper's layout (Radford et al. 2022), and
-the ids in the JSON files against the vocabulary. The weights themselves are never read.
+the ids in the JSON files against the vocabulary.
 
 model.bin, binary version 6, little-endian: u32 version, spec name, u32 revision, u32 count; each
 variable a name, u8 rank, u32 dimensions, u8 type, u32 bytes, data; u32 count of aliases, each
@@ -16,6 +16,7 @@ import json
 import math
 import os
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -24,7 +25,7 @@ import numpy as np
 from aural.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 BINARY_VERSION = 6
@@ -119,7 +120,7 @@ def check_whisper_directory(directory: Path) -> WhisperShape:
     return shape
 
 
-def read_arrays(directory: Path) -> dict[str, np.ndarray]:
+def read_arrays(directory: Path) -> Mapping[str, np.ndarray]:
     """The arrays of a checked directory's model.bin by name, mapped from the file where they are of
     float32 or float16, and made float32 where they are quantised; attributes as arrays of shape ().
 
@@ -131,11 +132,25 @@ def read_arrays(directory: Path) -> dict[str, np.ndarray]:
         data = np.memmap(path, np.uint8, "r")
     except (_Mismatch, OSError, ValueError) as error:
         raise InputError(f"{path} can't be read: {error}") from error
-    return {
-        name: _array(data, variable, variables.get(f"{name}_scale"))
-        for name, variable in variables.items()
-        if not name.endswith("_scale")
-    }
+    return _Arrays(data, variables)
+
+
+class _Arrays(Mapping[str, np.ndarray]):
+    """Arrays made when they are asked for: all in float32 at once may be more than there is room
+    for."""
+
+    def __init__(self, data: np.memmap, variables: Mapping[str, _Variable]) -> None:
+        self._data, self._variables = data, variables
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        scale = self._variables.get(f"{name}_scale")
+        return _array(self._data, self._variables[name], scale)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._variables if not name.endswith("_scale"))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _array(data: np.memmap, variable: _Variable, scale: _Variable | None) -> np.ndarray:

@@ -99,7 +99,7 @@ def transcribe(
         initial_prompt: Text that sets style and spelling, seen before each window.
         hotwords: Names and terms to expect, seen before each window.
         word_timestamps: Give each word its time, and end segments where sentences do. Without, a
-            segment is a whole window of speech; about a tenth faster.
+            segment is a whole window of speech.
         vad_filter: Leave out what the detector finds no speech in.
         vad_threshold: Probability at which speech begins, between 0 and 1.
         chunk_seconds: Longest window of speech decoded at once, 5 to 29.

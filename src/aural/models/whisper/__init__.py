@@ -46,7 +46,8 @@ EXTRA = ""
 MAX_SECONDS = 30.0
 TAIL_SECONDS = 2.0
 MIN_PADDED_SECONDS = 12.0
-MAX_PROMPT_TOKENS = MAX_TOKENS // 2 - 1
+MAX_PROMPT_TOKENS = MAX_TOKENS // 2 - 6
+"""Leaves MAX_TEXT_TOKENS beside the task's tokens and the one before the prompt."""
 MAX_TEXT_TOKENS = MAX_TOKENS // 2
 """Where decoding stops, as in the reference: a text that gets so far is a loop, or the window holds
 more than that in its script and is cut in two."""
@@ -91,6 +92,8 @@ class DecodingOptions:
         for name, most in (("beam_size", 64), ("best_of", 64)):
             if not 1 <= getattr(self, name) <= most:
                 raise InputError(f"{name} is {getattr(self, name)}; give 1 to {most}")
+        if not -10 <= self.length_penalty <= 10:
+            raise InputError(f"length_penalty is {self.length_penalty}; give -10 to 10")
         if not 0 <= self.doubt_threshold <= 1:
             raise InputError(f"doubt_threshold is {self.doubt_threshold}; give 0 to 1")
         if not self.temperatures or not all(0 <= t <= 1 for t in self.temperatures):
@@ -130,7 +133,7 @@ def load(
     tokenizer.no_padding()  # what is saved there could ask for any amount of memory
     tokenizer.no_truncation()
     numbers = _numbers(tokenizer, config)
-    threads = threads or len(os.sched_getaffinity(0))
+    threads = threads or processors()
     if device == "cpu":
         from aural.models.whisper.cpu import CpuEngine
 
@@ -146,6 +149,13 @@ def load(
     return Whisper(engine, tokenizer, config, numbers)
 
 
+def processors() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _has_gpu() -> bool:
     """Whether CTranslate2 is there and finds a GPU; not even looked for where the driver has left
     no trace."""
@@ -153,9 +163,10 @@ def _has_gpu() -> bool:
         return False
     try:
         import ctranslate2
-    except ModuleNotFoundError:
+
+        return bool(ctranslate2.get_cuda_device_count())
+    except (ImportError, OSError, RuntimeError):  # not there, or broken: the processor will do
         return False
-    return bool(ctranslate2.get_cuda_device_count())
 
 
 def _compute_type(device: str, asked: str) -> str:
@@ -167,6 +178,8 @@ def _compute_type(device: str, asked: str) -> str:
             import ctranslate2
         except ModuleNotFoundError as error:
             raise MissingExtra("cuda", "ctranslate2") from error
+        except (ImportError, OSError) as error:
+            raise InputError(f"ctranslate2 is installed but broken: {error}") from error
         try:
             found = sorted(ctranslate2.get_supported_compute_types(device))
         except (RuntimeError, ValueError) as error:
@@ -234,19 +247,25 @@ class Whisper:
             return [LanguageGuess((Tag("en", 1.0),))] * len(windows)
         if not windows:
             return []
+        for window in windows:
+            _check_window(window)
         heard = self.engine.listen(windows, [self.padded_length(each.size) for each in windows])
         return self._guesses(heard)
 
     def recognise(
         self, windows: Sequence[np.ndarray], options: DecodingOptions = DecodingOptions()
     ) -> list[Hypothesis]:
-        """One hypothesis a window, the same whatever windows are beside it.
+        """One hypothesis a window, the same whatever windows are beside it (probabilities up to
+        rounding).
 
-        Raises InputError for a window over 30 s or what `check` refuses.
+        Raises InputError for a window that is no finite float samples or over 30 s, and for what
+        `check` refuses.
         """
         self.check(options)
         if not windows:
             return []
+        for window in windows:
+            _check_window(window)
         found = self._recognise(windows, options)
         return [
             self._in_halves(window, options, each) if _is_cut_off(each.segment) else each
@@ -395,6 +414,14 @@ class Whisper:
             words = words_within(text.words, len(tokens))
             text = replace(text, tokens=tokens, text=written, words=words, compression_ratio=ratio)
         return with_words(text, text.words)
+
+
+def _check_window(window: np.ndarray) -> None:
+    if window.ndim != 1 or window.dtype.kind != "f" or not np.isfinite(window).all():
+        raise InputError(
+            f"a window is {window.dtype} of shape {window.shape}; give finite float samples in "
+            "[-1, 1], one channel, (time,)"
+        )
 
 
 def _is_cut_off(text: Segment) -> bool:

@@ -90,7 +90,8 @@ class CpuEngine:
         """As Engine."""
         if search.doubt >= 1 or search.temperature or search.beam_size == 1:
             return [text for text, _ in self._search(heard, prompt, task, search)]
-        greedy = self._search(heard, prompt, task, replace(search, beam_size=1))
+        once = replace(search, beam_size=1)
+        greedy = self._search(heard, prompt, task, once, break_loops=search.doubt > 0)
         texts = [text for text, _ in greedy]
         again = [i for i, (_, least) in enumerate(greedy) if least < search.doubt]
         chosen = [heard[i] for i in again]
@@ -100,7 +101,13 @@ class CpuEngine:
         return texts
 
     def _search(
-        self, heard: Sequence[Sound], prompt: Sequence[int], task: Sequence[int], search: Search
+        self,
+        heard: Sequence[Sound],
+        prompt: Sequence[int],
+        task: Sequence[int],
+        search: Search,
+        *,
+        break_loops: bool = False,
     ) -> list[tuple[Text, float]]:
         """Each window's text, and the probability of the least probable of its tokens and end."""
         options = SearchOptions(
@@ -109,9 +116,10 @@ class CpuEngine:
             beam_size=search.beam_size,
             patience=1.0 if search.temperature else search.patience,
             length_penalty=search.length_penalty,
+            break_loops=break_loops,
             count=SAMPLED_FROM if search.temperature else 0,
         )
-        decoding = self._started(heard, options.beam_size)
+        decoding = self._started(heard, options.beam_size, watched=search.timed)
         wanted = max(2 * options.beam_size, options.count)
         rows = [len(prompt) - len(task), len(prompt) - 1]
         told = decoding.prompt(prompt, rows, wanted + len(self.not_first))
@@ -129,8 +137,8 @@ class CpuEngine:
             texts.append((text, _least(path)))
         return texts
 
-    def _started(self, heard: Sequence[Sound], width: int) -> Decoding:
-        return Decoding(self.model, [each.memory for each in heard], width)
+    def _started(self, heard: Sequence[Sound], width: int, *, watched: bool = False) -> Decoding:
+        return Decoding(self.model, [each.memory for each in heard], width, watched=watched)
 
     def _first(self, told: Told, count: int) -> Next:
         """What may come first: not an end or a space, whose probability the others share."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aural.audio.features import whisper_log_mel
+from aural.decode.align import MEDIAN_WIDTH
 from aural.errors import InputError
 from aural.models.whisper.engine import (
     MAX_TOKENS,
-    MEDIAN_WIDTH,
     SAMPLE_RATE,
     STATES_PER_SECOND,
     Search,
