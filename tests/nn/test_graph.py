@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from aural.errors import InputError
+from aural.nn import graph as graph_module
 from aural.nn.graph import CONTRIB, Graph, int8_saturates
 
 DTYPES = ("float32", "float16", "uint8", "int8", "int32", "int64", "bool")

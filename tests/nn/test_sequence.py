@@ -292,6 +292,15 @@ def test_scores_of_a_few_tokens_are_those_of_all(ours, heard, task) -> None:
     assert apart.max() - apart.min() < 1e-3
 
 
+def test_a_projection_of_its_own_is_used(directory, heard, task) -> None:
+    arrays = dict(read_arrays(directory))
+    arrays["decoder/projection/weight"] = np.zeros_like(arrays["decoder/embeddings/weight"])
+    model = sequence.SequenceModel(arrays, int8=False, threads=2, aligned=[(5, 1)], suppressed=[])
+    told = Decoding(model, [heard["0870"].memory], 1).prompt(task, [3], 5)
+    np.testing.assert_allclose(told.log_probs, -np.log(len(model.embeddings)), atol=1e-4)
+    assert not model.logits(told.hidden[0], [1, 2]).any()
+
+
 @pytest.mark.parametrize("width", [1, 3])
 def test_samples_of_the_real_network_are_the_same_each_time(
     ours, heard, texts, task, width
