@@ -79,7 +79,7 @@ def transcribe(
     """Write down what is said in a recording, with the times of segments and words.
 
     Silence and music give an empty transcript, noise nearly always. The same input and options
-    give the same transcript, unless temperature asks for sampling.
+    give the same transcript; on a GPU not where temperature asks for sampling.
 
     Args:
         source: A path, "-" for standard input, bytes, an open binary file, or Audio.
