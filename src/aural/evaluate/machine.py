@@ -9,15 +9,16 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from aural.models import processors
+
 _RUNTIMES = ("aural", "ctranslate2", "numpy", "onnxruntime", "rapidfuzz", "torch")
 
 
 def describe_machine() -> dict[str, str]:
     """Processor, cores this process may use, memory, system, Python and the runtimes' versions."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     facts = {
         "processor": _processor(),
-        "cores": str(usable),
+        "cores": str(processors()),
         "memory": _memory(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),

@@ -16,6 +16,7 @@ Its heavy libraries are imported inside its functions, so that listing every fam
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import threading
 from dataclasses import dataclass
@@ -98,6 +99,13 @@ def find(name: str) -> Entry:
         description=variant.description,
         extra=module.EXTRA,
     )
+
+
+def processors() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def load(

@@ -86,20 +86,12 @@ def load(
 
     threads = 0 means 1: the recurrence is sequential, more threads gain nothing.
     """
-    import onnxruntime
-
     if device not in ("auto", "cpu"):
         raise InputError(f"silero runs on the CPU; device is {device!r}, give 'auto' or 'cpu'")
     if compute_type not in ("auto", "float32"):
         raise InputError(f"silero computes in float32; compute type is {compute_type!r}")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 1
-    options.inter_op_num_threads = 1
     network = _network(read_weights(directory / config.file), config)
-    session = onnxruntime.InferenceSession(
-        network.serialised(), options, providers=["CPUExecutionProvider"]
-    )
-    return Silero(session, config)
+    return Silero(network.session(threads or 1), config)
 
 
 def _network(weights: Mapping[str, np.ndarray], config: Config) -> Graph:

@@ -19,6 +19,8 @@ from aural.nn import transformer
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import onnxruntime
+
 FIRST_CAPACITY = 48
 
 Memory = dict[str, np.ndarray]
@@ -54,7 +56,9 @@ class SequenceModel:
             decoder = transformer.decoder(arrays, int8=int8, aligned=aligned, suppressed=suppressed)
             self.decoder = decoder.session(threads)
             self._encoder = encoder.result()
-        self._parts = [output.name for output in self._encoder.get_outputs()]
+        self._memory = _outputs(self._encoder, "states")
+        self.told = _outputs(self.decoder)
+        """Names of all that the decoder gives out."""
 
     @property
     def d_model(self) -> int:
@@ -63,9 +67,8 @@ class SequenceModel:
 
     def encode(self, features: np.ndarray) -> Memory:
         """What features (n_mels, frame) are to the decoder; two frames a state."""
-        wanted = self._parts[1:]
-        made = self._encoder.run(wanted, {"features": features[None]})
-        return dict(zip(wanted, made, strict=True))
+        made = self._encoder.run(self._memory, {"features": features[None]})
+        return dict(zip(self._memory, made, strict=True))
 
     def states(self, features: np.ndarray) -> np.ndarray:
         """The encoder's states float32 (state, d_model) of features (n_mels, frame)."""
@@ -75,6 +78,11 @@ class SequenceModel:
         """Scores of a few tokens, (row, token), in float32, for hidden (row, d_model)."""
         chosen = self.projection[np.asarray(tokens, np.int64)]
         return hidden @ chosen.astype(np.float32).T
+
+
+def _outputs(session: onnxruntime.InferenceSession, without: str = "") -> list[str]:
+    """Names of what a session gives out, in order."""
+    return [output.name for output in session.get_outputs() if output.name != without]
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,10 +173,8 @@ class Decoding:
 
     def _run(self, x: np.ndarray, mask: np.ndarray, rows: np.ndarray, count: int) -> Told:
         given = {"x": x, "mask": mask, "rows": rows.reshape(-1), "count": np.array([count])}
-        session = self.model.decoder
-        names = [output.name for output in session.get_outputs()]
-        found = session.run(names, {**given, **self._seen, **self._memory})
-        made = dict(zip(names, found, strict=True))
+        found = self.model.decoder.run(self.model.told, {**given, **self._seen, **self._memory})
+        made = dict(zip(self.model.told, found, strict=True))
         end = self._used + x.shape[1]
         for i in range(self.model.layers):
             self._seen[f"key_{i}"][..., self._used : end] = made[f"new_key_{i}"]

@@ -63,13 +63,9 @@ class Layers:
 
     def linear(self, x: str, scope: str, rows: slice = slice(None)) -> str:
         """x of (rows, in) times the weight's rows, plus the bias."""
-        return self.product(x, self.arrays[f"{scope}/weight"][rows], self.bias(scope)[rows])
-
-    def bias(self, scope: str) -> np.ndarray:
-        """A projection's bias in float32, zeros where it has none."""
-        if f"{scope}/bias" in self.arrays:
-            return self.array(f"{scope}/bias")
-        return np.zeros(len(self.arrays[f"{scope}/weight"]), np.float32)
+        return self.product(
+            x, self.arrays[f"{scope}/weight"][rows], self.array(f"{scope}/bias")[rows]
+        )
 
     def product(self, x: str, weight: np.ndarray, bias: np.ndarray) -> str:
         """x of (rows, in) times weight (out, in), plus bias, as (rows, out); zero before the bias
@@ -308,7 +304,7 @@ def decoder(
     graph.input("memory_mask", "float32", "window", 1, 1, "state")
     rows = graph.input("rows", "int64", "row")
     count = graph.input("count", "int64", 1)
-    windows = graph.op("Slice", graph.op("Shape", given), graph.numbers(0), graph.numbers(1))
+    windows = _part(graph, graph.op("Shape", given), 0, 1)
     batch = layers.by_heads(windows)
     x = graph.op("Reshape", given, graph.numbers(-1, d_model))
     watched = []
@@ -352,7 +348,7 @@ def _self_attention(
     before, among = graph.op("MatMul", query, kept[0]), graph.op("MatMul", query, key)
     scores = graph.op("Add", graph.op("Concat", before, among, axis=-1), mask)
     shares = graph.op("Softmax", scores, axis=-1)
-    edge = graph.op("Slice", graph.op("Shape", before), graph.numbers(3), graph.numbers(4))
+    edge = _part(graph, graph.op("Shape", before), 3, 4)
     last, end = graph.numbers(-1), graph.numbers(np.iinfo(np.int64).max)
     old = graph.op("Slice", shares, graph.numbers(0), edge, last)
     new = graph.op("Slice", shares, edge, end, last)

@@ -1,7 +1,6 @@
 """aural doctor: what this machine and this install can do, and what is wrong with them."""
 
 import json
-import os
 import platform
 import shutil
 import subprocess
@@ -108,7 +107,8 @@ def look_at_extras() -> Iterator[Check]:
 
 def look_at_processor() -> Iterator[Check]:
     """Cores that we may use, and the instructions that decide about speed."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    from aural.models import processors
+
     found: set[str] = set()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -116,7 +116,7 @@ def look_at_processor() -> Iterator[Check]:
         flags = (line for line in lines if line.startswith(("flags", "Features")))
         found = set(next(flags, "").split())
     known = [flag for flag in CPU_FLAGS if flag in found]
-    detail = f"{platform.machine()}, {cores} cores, {' '.join(known) or 'features unknown'}"
+    detail = f"{platform.machine()}, {processors()} cores, {' '.join(known) or 'features unknown'}"
     yield Check("processor", "ok", detail)
 
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from aural.errors import InputError, MissingExtra, UnknownName
+from aural.models import processors
 from aural.models.whisper.engine import MAX_TOKENS, SAMPLE_RATE, Numbers, Search, Text
 from aural.models.whisper.variants import VARIANTS, Config
 from aural.models.whisper.words import with_words, words_of, words_within
@@ -149,13 +150,6 @@ def load(
     return Whisper(engine, tokenizer, config, numbers)
 
 
-def processors() -> int:
-    """How many this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _has_gpu() -> bool:
     """Whether CTranslate2 is there and finds a GPU; not even looked for where the driver has left
     no trace."""
@@ -247,10 +241,7 @@ class Whisper:
             return [LanguageGuess((Tag("en", 1.0),))] * len(windows)
         if not windows:
             return []
-        for window in windows:
-            _check_window(window)
-        heard = self.engine.listen(windows, [self.padded_length(each.size) for each in windows])
-        return self._guesses(heard)
+        return self._guesses(self._listen(windows))
 
     def recognise(
         self, windows: Sequence[np.ndarray], options: DecodingOptions = DecodingOptions()
@@ -264,8 +255,6 @@ class Whisper:
         self.check(options)
         if not windows:
             return []
-        for window in windows:
-            _check_window(window)
         found = self._recognise(windows, options)
         return [
             self._in_halves(window, options, each) if _is_cut_off(each.segment) else each
@@ -296,7 +285,7 @@ class Whisper:
     def _recognise(
         self, windows: Sequence[np.ndarray], options: DecodingOptions
     ) -> list[Hypothesis]:
-        heard = self.engine.listen(windows, [self.padded_length(each.size) for each in windows])
+        heard = self._listen(windows)
         language, probability = self._language(heard, windows, options)
         options = replace(options, language=language)
         texts = self._write(heard, windows, options, options.temperatures[0])
@@ -312,6 +301,11 @@ class Whisper:
                 texts[i] = text
         checked = (self._checked(text, options) for text in texts)
         return [Hypothesis(text, language, probability) for text in checked]
+
+    def _listen(self, windows: Sequence[np.ndarray]) -> object:
+        for window in windows:
+            _check_window(window)
+        return self.engine.listen(windows, [self.padded_length(each.size) for each in windows])
 
     def _guesses(self, heard: object) -> list[LanguageGuess]:
         found = self.engine.languages(heard)
