@@ -36,9 +36,11 @@ print(ensure("family/variant", weights))
 
 
 def start_fetcher(*arguments: str) -> subprocess.Popen[str]:
-    """Another process that ensures the split model."""
+    """Another process that ensures the split model. It minds SIGINT even where the tests run in the
+    background of a shell, which ignores it."""
     return subprocess.Popen(
         [sys.executable, "-c", FETCHER, *arguments],
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
