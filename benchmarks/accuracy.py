@@ -294,7 +294,7 @@ def tables(results: Mapping[str, Any]) -> str:
 
 
 def page(result: Mapping[str, Any]) -> str:
-    """The benchmark's part of docs/results.md."""
+    """The benchmark's part of docs/results."""
     peer_versions = ", ".join(f"{name} {version}" for name, version in result["peer"].items())
     what = f"{result['what']}. Beside {peer_versions}."
     return "\n\n".join(filter(None, [what, measured_earlier(result), tables(result["sets"])]))

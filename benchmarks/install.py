@@ -163,7 +163,7 @@ def measure(folder: Path, with_tests: bool) -> dict[str, Any]:
 
 
 def page(result: Mapping[str, Any]) -> str:
-    """The benchmark's part of docs/results.md."""
+    """The benchmark's part of docs/results."""
     runs = result["runs"]
     whats = {
         "first": "nothing cached: makes `.venv`, fetches the weights",

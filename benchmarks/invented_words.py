@@ -209,7 +209,7 @@ def deletions_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def page(result: Mapping[str, Any]) -> str:
-    """The benchmark's part of docs/results.md."""
+    """The benchmark's part of docs/results."""
     peer_versions = ", ".join(f"{name} {version}" for name, version in result["peer"].items())
     parts = [
         f"{result['what']}. Beside {peer_versions}, with its speech filter.",

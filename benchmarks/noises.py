@@ -10,92 +10,23 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import re
-import struct
-import zlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from aural.audio.read import read
+from aural.data.noises import APART, KINDS, files_of_picks
 from aural.errors import AudioError
-from aural.store.corpora import ensure_corpus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 RATE = 16000
 MIN_SECONDS = 300
 MOST_OF_A_FILE = 60
 GAINS = (0.9, 0.05, 0.3, 0.01)
 Half = Literal["dev", "test"]
-
-
-@dataclass(frozen=True)
-class Pick:
-    """Files of a corpus whose path within it matches wanted and not unwanted."""
-
-    corpus: str
-    wanted: str
-    unwanted: str = "^$"
-
-
-_HUMAN = r"human|elf|dwarf|orc|goblin|ogre|troll|ghoul|zombie|lich|mer|groan|wail|ugg"
-_CREATURE = (
-    r"drake|gryphon|wolf|bat|horse|naga|skeleton|wose|tusker|yeti|hiss|claws|bite|tail|squishy"
-)
-_SUNG = r"/(italy|africa|america)\.ogg"
-_WESNOTH = r"core/sounds/"
-
-KINDS: dict[str, tuple[Pick, ...]] = {
-    "hold music": (Pick("asterisk-music", r"\.wav$"),),
-    "rock": (Pick("sectoid", r"\.ogg$"),),
-    "game music": (Pick("fillets-music", r"/music/.*\.ogg$"),),
-    "world music": (Pick("gcompris", r"explore_world_music/.*\.ogg$|core/.*intro\.ogg$", _SUNG),),
-    "instruments": (
-        Pick("gcompris", r"(instruments|melody)/resource/|memory-sound/resource/guitar"),
-        Pick("scratch", r"/Instruments/|/Music Loops/", "Human"),
-        Pick("wesnoth", "horn-signals/"),
-    ),
-    "drums": (Pick("hydrogen-drumkits", r"\.(wav|flac)$"), Pick("scratch", "/Percussion/")),
-    "animals": (
-        Pick("gcompris", r"farm_animals/.*animals/|memory-sound/resource/LR(Bark|Frogs)"),
-        Pick("scratch", "/Animal/"),
-    ),
-    "creatures": (Pick("wesnoth", rf"{_WESNOTH}({_CREATURE})[^/]*$"),),
-    "weapons": (Pick("wesnoth", rf"{_WESNOTH}[^/]*$", rf"{_WESNOTH}({_HUMAN}|{_CREATURE})"),),
-    "places": (
-        Pick("wesnoth", "/ambient/"),
-        Pick("gcompris", "memory-sound/resource/LR", "Bark|Frogs|App|Hits|Weird"),
-        Pick("gcompris", r"/(watercycle|railroad|traffic|canal_lock)/.*\.(wav|ogg)$"),
-    ),
-    "effects": (
-        Pick("scratch", "/(Effects|Electronic)/|/Human/F"),
-        Pick("gcompris", r"LRWeird|/core/resource/sounds/|/(mining|erase|money)/.*\.wav$"),
-        Pick("wesnoth", r"1\.16/sounds/"),
-        Pick("fillets-music", "/sound/share/"),
-    ),
-}
-"""Without a human voice, as far as their names tell: no word is right here."""
-
-APART: dict[str, tuple[Pick, ...]] = {
-    "crowds": (Pick("scratch", "PartyNoise"), Pick("gcompris", "LRApplauses")),
-    "voices": (
-        Pick("wesnoth", rf"{_WESNOTH}({_HUMAN})[^/]*$", "horse-elf"),
-        Pick("scratch", "/Human/", "PartyNoise|/F"),
-    ),
-    "songs": (
-        Pick("gcompris", _SUNG),
-        Pick("scratch", "/Vocals/|HumanBeatbox"),
-    ),
-    "game of objects": (Pick("qabcs", r"/all/noises/"),),
-}
-"""With human voices, or with some among them: words may be there, and are counted apart."""
-
 GENERATED = ("silence", "dither", "hum 50 Hz", "hum 60 Hz", "white", "pink", "brown", "chords")
-_AUDIO = re.compile(r"\.(wav|ogg|mp3|flac)$", re.IGNORECASE)
 
 
 def recording(kind: str, half: Half) -> np.ndarray:
@@ -117,12 +48,7 @@ def recording(kind: str, half: Half) -> np.ndarray:
 
 def sounds(kind: str, half: Half) -> Iterator[np.ndarray]:
     """The sounds of one half of a kind, at most MOST_OF_A_FILE seconds of each, none silent."""
-    found = {
-        name: source
-        for pick in (KINDS | APART)[kind]
-        for name, source in files_of(pick.corpus)
-        if re.search(pick.wanted, name) and not re.search(pick.unwanted, name)
-    }
+    found = dict(files_of_picks((KINDS | APART)[kind]))
     chosen = {name for name in found if _is_dev(name) == (half == "dev")}
     for name in sorted(chosen or found):
         try:
@@ -135,41 +61,6 @@ def sounds(kind: str, half: Half) -> Iterator[np.ndarray]:
 
 def _is_dev(name: str) -> bool:
     return int(hashlib.sha256(name.encode()).hexdigest(), 16) % 2 == 0
-
-
-def files_of(corpus: str) -> Iterator[tuple[str, Path | bytes]]:
-    """Every recording's path in a corpus, and it; those inside Qt resource files as bytes."""
-    root = ensure_corpus(corpus)
-    for path in sorted(root.rglob("*")):
-        if path.suffix == ".rcc":
-            yield from resources(path.read_bytes())
-        elif _AUDIO.search(path.name) and path.is_file():
-            yield str(path.relative_to(root)), path
-
-
-def resources(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the recordings in a Qt resource file (a tree of nodes)."""
-    assert data[:4] == b"qres", "a Qt resource file"
-    version, tree, contents, names = struct.unpack_from(">4I", data, 4)
-    node_size = 14 + (8 if version >= 2 else 0)
-
-    def walk(node: int, folder: str) -> Iterator[tuple[str, bytes]]:
-        at = tree + node * node_size
-        name_at, flags = struct.unpack_from(">IH", data, at)
-        length = struct.unpack_from(">H", data, names + name_at)[0] if node else 0
-        start = names + name_at + 6
-        path = f"{folder}/{data[start : start + 2 * length].decode('utf-16-be')}" if node else ""
-        if flags & 2:
-            count, first = struct.unpack_from(">II", data, at + 6)
-            for child in range(first, first + count):
-                yield from walk(child, path)
-        elif _AUDIO.search(path):
-            begin = contents + struct.unpack_from(">I", data, at + 10)[0]
-            size = struct.unpack_from(">I", data, begin)[0]
-            content = data[begin + 4 : begin + 4 + size]
-            yield path, zlib.decompress(content[4:]) if flags & 1 else content
-
-    yield from walk(0, "")
 
 
 def generated(kind: str, seed: int) -> np.ndarray:

@@ -1,6 +1,8 @@
-"""Writes docs/results.md and the results block of README.md from results/*.json.
+"""Writes docs/results/ and the results block of README.md from results/*.json.
 
     scripts/bench report
+
+scripts/bench runs it after every benchmark.
 
 A benchmark that PAGES does not name has page(result) -> str in its own file.
 """
@@ -16,7 +18,7 @@ import install
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGE = ROOT / "docs" / "results.md"
+PAGES_FOLDER = ROOT / "docs" / "results"
 README = ROOT / "README.md"
 OPENING, CLOSING = "<!-- results -->", "<!-- /results -->"
 ORDER = (
@@ -44,12 +46,13 @@ TITLES = {
 INTRODUCTION = """\
 # Results
 
-Made by `scripts/bench report` from `benchmarks/results/`; don't edit it. Every figure was measured
-by the command above its table, on the machine named there, unless the text between says by which
-earlier one. Systems that are compared took turns on the same sound; a time is the median of its
+Made by `scripts/bench report` from `benchmarks/results/`; don't edit these pages. Every figure was
+measured by the command above its table, on the machine named there, unless the text between says by
+which earlier one. Systems that are compared took turns on the same sound; a time is the median of its
 runs with the least and the most in brackets, and the interval of a ratio (95 %) is drawn from the
-rounds. More in [benchmarks](../benchmarks/README.md).
+rounds. More in [benchmarks](../../benchmarks/README.md).
 """
+INDEX = "README.md"
 
 
 def table(header: str, rows: Sequence[Sequence[str]]) -> str:
@@ -222,21 +225,27 @@ def results() -> dict[str, Result]:
 
 
 def section(name: str, result: Result) -> str:
-    """A benchmark's part of the page."""
+    """A benchmark's page."""
     page = PAGES.get(name) or import_module(name).page
     machine = result["machine"]
     facts = ("processor", "cores", "memory", "system")
     where = ", ".join(
         f"{machine[fact]} cores" if fact == "cores" else machine[fact] for fact in facts
     )
-    title = TITLES.get(name, name.replace("_", " ").capitalize())
     about = f"`{result['command']}` on {where}, Python {machine['python']}, {result['date']}."
-    return f"## {title}\n\n{about}\n\n{page(result)}\n"
+    return f"# {title_of(name)}\n\n{about}\n\n{page(result)}\n"
 
 
-def page(found: Mapping[str, Result]) -> str:
-    """docs/results.md."""
-    return "\n".join([INTRODUCTION, *(section(name, result) for name, result in found.items())])
+def title_of(name: str) -> str:
+    """A benchmark's heading."""
+    return TITLES.get(name, name.replace("_", " ").capitalize())
+
+
+def pages(found: Mapping[str, Result]) -> dict[str, str]:
+    """File name -> text of everything in docs/results that is made here."""
+    links = "".join(f"- [{title_of(name)}]({name}.md)\n" for name in found)
+    made = {f"{name}.md": section(name, result) for name, result in found.items()}
+    return {INDEX: f"{INTRODUCTION}\n{links}", **made}
 
 
 def summary(found: Mapping[str, Result]) -> str:
@@ -316,8 +325,9 @@ def with_block(text: str, block: str) -> str:
 def main() -> None:
     """Write both."""
     found = results()
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(page(found), "utf-8")
+    PAGES_FOLDER.mkdir(exist_ok=True)
+    for name, text in pages(found).items():
+        (PAGES_FOLDER / name).write_text(text, "utf-8")
     README.write_text(with_block(README.read_text("utf-8"), summary(found)), "utf-8")
 
 

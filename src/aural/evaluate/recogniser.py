@@ -8,6 +8,9 @@ from aural.data.sound import sound_of
 from aural.evaluate.transcribe import Recogniser
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aural.audio.source import Source
     from aural.data.utterance import Utterance
     from aural.types import Transcript
 
@@ -25,6 +28,8 @@ def model_recogniser(
     compute_type: str = "auto",
     threads: int = 0,
     offline: bool = False,
+    sound: Callable[[Utterance], Source] = sound_of,
+    condition: str = "",
 ) -> Recogniser:
     """tasks.transcribe with a model by name, its weights loaded before the first utterance.
 
@@ -37,6 +42,8 @@ def model_recogniser(
         compute_type: Arithmetic of the weights.
         threads: Of one recognition; 0 lets the family choose.
         offline: Never look for weights beyond this machine.
+        sound: Utterance -> what is heard of it; by default the recording as it is.
+        condition: What sound does to it, for the settings.
 
     Raises:
         UnknownName: there is no such model.
@@ -56,7 +63,7 @@ def model_recogniser(
 
         told = (utterance.language or None) if language == FROM_MANIFEST else language
         return transcribe(
-            sound_of(utterance),
+            sound(utterance),
             model=model,
             language=told,
             beam_size=beam_size,
@@ -72,5 +79,6 @@ def model_recogniser(
         prepare=prepare,
         weights={file.name: file.sha256 for file in entry.weights.files},
         settings=f"language {spoken}, beam_size {beam_size}, device {device}, "
-        f"compute_type {compute_type}, threads {threads}",
+        f"compute_type {compute_type}, threads {threads}"
+        + (f", condition {condition}" if condition else ""),
     )

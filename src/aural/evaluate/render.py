@@ -34,11 +34,17 @@ class Table:
 def report_tables(report: Report) -> list[Table]:
     """A report's tables, the overall score first."""
     tables = [_overall(report)]
-    tables += [_breakdown(report, each) for each in report.breakdowns]
+    tables += breakdown_tables(report)
     if report.code_switching is not None:
         tables.append(_code_switching(report.code_switching))
     tables += [_costliest(report), _failures(report), _circumstances(report)]
     return [table for table in tables if table.rows]
+
+
+def breakdown_tables(report: Report, title: str = "") -> list[Table]:
+    """A report's breakdowns alone, their titles beginning with the one given."""
+    tables = (_breakdown(report, each) for each in report.breakdowns)
+    return [Table(title + each.title, each.header, each.rows, each.lines) for each in tables]
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:

@@ -146,6 +146,41 @@ def paired_difference(
     return Difference(value, interval, _two_sided_p(ratios, len(sums)))
 
 
+def resampled_rates(
+    numerators: np.ndarray,
+    denominators: Sequence[float],
+    clusters: Sequence[str],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> np.ndarray:
+    """Rates of several counts of the same utterances, the same clusters drawn for all of them.
+
+    numerators: shape = (count, utterance), one row a condition or system. Returns shape =
+    (draws, count); draws whose denominators sum to 0 are left out.
+
+    Raises:
+        InputError: the shapes do not fit.
+    """
+    rows = np.atleast_2d(np.asarray(numerators, float))
+    if rows.shape[1] != len(denominators) or len(denominators) != len(clusters):
+        raise InputError("numerators, denominators and clusters are one an utterance")
+    labels, index = np.unique(np.asarray(clusters), return_inverse=True)
+    sums = np.zeros((len(labels), len(rows) + 1))
+    np.add.at(sums, index, np.concatenate((rows, [np.asarray(denominators, float)])).T)
+    generator = np.random.default_rng(seed)
+    even = np.full(len(labels), 1 / len(labels))
+    at_once = max(1, _BLOCK_CELLS // len(labels))
+    totals = np.concatenate(
+        [
+            generator.multinomial(len(labels), even, min(at_once, resamples - start)) @ sums
+            for start in range(0, resamples, at_once)
+        ]
+    )
+    totals = totals[totals[:, -1] > 0]
+    return totals[:, :-1] / totals[:, -1:]
+
+
 def expanded_tail(level: float, clusters: int) -> float:
     """Share of draws cut off at each end so that few clusters cover as Student's t would."""
     from scipy.special import ndtr, stdtrit

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from aural.cli import exits
+from aural.cli.condition_options import condition_options
 from aural.cli.console import say, write
 from aural.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from aural.evaluate.gate import GateResult
+    from aural.evaluate.conditions import Condition
+    from aural.evaluate.gate import Gate, GateResult
     from aural.evaluate.report import Report
+    from aural.evaluate.sweep import Sweep
 
 _FORMATS = click.Choice(["text", "markdown", "json"])
+_DEVICES = click.Choice(["auto", "cpu", "cuda"])
 
 
 @click.group(name="evaluate")
@@ -30,21 +34,25 @@ def _file(*, exists: bool) -> click.Path:
     return click.Path(exists=exists, dir_okay=False, path_type=Path)
 
 
+_plot_option = click.option(
+    "--plot", type=_file(exists=False), help="Draw error against condition: FILE.png or FILE.svg."
+)
+
+
 @command.command(name="transcribe")
 @click.argument("manifest")
-@click.option("--model", default="whisper/base", show_default=True, help="family/variant.")
+@click.option(
+    "--model",
+    default="whisper/base",
+    show_default=True,
+    help="family/variant; under conditions also several, A,B.",
+)
 @click.option(
     "--language",
     help="Its code; `manifest`: what each utterance says it is; without it: told from the sound.",
 )
 @click.option("--beam-size", default=5, show_default=True, help="Hypotheses kept while decoding.")
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where to run.",
-)
+@click.option("--device", type=_DEVICES, default="auto", show_default=True, help="Where to run.")
 @click.option("--compute-type", default="auto", show_default=True, help="Weights' arithmetic.")
 @click.option("--threads", default=0, show_default=True, help="0: as the model family chooses.")
 @click.option("--offline", is_flag=True, help="Never look for weights beyond this machine.")
@@ -64,14 +72,15 @@ def _file(*, exists: bool) -> click.Path:
     "--min-words", default=100, show_default=True, help="Fewer: a slice is never called worst."
 )
 @click.option("--min-utterances", default=5, show_default=True, help="As --min-words.")
-@click.option("--level", default=0.95, show_default=True, help="Of the intervals.")
+@click.option("--confidence", default=0.95, show_default=True, help="Level of the intervals.")
 @click.option("--resamples", default=10_000, show_default=True, help="Draws an interval.")
-@click.option("--seed", default=0, show_default=True, help="Of the draws.")
+@click.option("--seed", default=0, show_default=True, help="Of draws and distortions.")
 @click.option("--timeout", type=float, help="Seconds an utterance may take, else it has failed.")
 @click.option(
     "--hypotheses",
-    type=_file(exists=False),
-    help="JSON lines: what stands there is scored without recognising it, the rest is added.",
+    type=click.Path(path_type=Path),
+    help="JSON lines: what stands there is scored without recognising it, the rest is added; "
+    "under conditions a folder of such files.",
 )
 @click.option(
     "--gate",
@@ -81,6 +90,11 @@ def _file(*, exists: bool) -> click.Path:
 )
 @click.option("--format", "form", type=_FORMATS, default="text", show_default=True)
 @click.option("--report", type=_file(exists=False), help="Write the JSON report here as well.")
+@click.option(
+    "--html", type=_file(exists=False), help="A page with players for the worst utterances."
+)
+@condition_options
+@_plot_option
 @click.pass_context
 def transcribe(
     ctx: click.Context,
@@ -96,7 +110,7 @@ def transcribe(
     by: tuple[str, ...],
     min_words: int,
     min_utterances: int,
-    level: float,
+    confidence: float,
     resamples: int,
     seed: int,
     timeout: float | None,
@@ -104,60 +118,185 @@ def transcribe(
     gate: tuple[str, ...],
     form: str,
     report: Path | None,
+    html: Path | None,
+    conditions: tuple[Condition, ...],
+    plot: Path | None,
 ) -> None:
     """Word and character error rate of MANIFEST.
 
     MANIFEST is a JSON-lines file (audio_filepath, text, duration, offset, speaker, lang and any
     metadata), a CSV or TSV table, a Kaldi directory, a LibriSpeech tree, or corpus:NAME.
 
+    With --noise, --rt60, --level, --bandwidth or --codec the same is done under each condition, and
+    the error against each is what comes out.
+
     Exit code 3 where a gate failed, 1 where an utterance did: it counts as fully deleted.
     """
-    from aural.evaluate.gate import check_gates, parse_gate
-    from aural.evaluate.recogniser import model_recogniser
+    from aural.evaluate.gate import parse_gate
     from aural.evaluate.report import GATE_MEASURES, SLICE_MEASURES
-    from aural.evaluate.transcribe import evaluate_transcribe
 
     gates = [parse_gate(text, GATE_MEASURES) for text in gate]
     for each in gates:
         if each.measure in SLICE_MEASURES and not by:
             raise InputError(f"the gate {each} is on slices: say with --by which")
-    _check_writable(report)
+    for path in (report, html, plot):
+        _check_writable(path)
+    recognition: dict[str, Any] = {
+        "language": language,
+        "beam_size": beam_size,
+        "device": device,
+        "compute_type": compute_type,
+        "threads": threads,
+        "offline": offline,
+    }
+    scoring: dict[str, Any] = {
+        "normaliser": normaliser,
+        "by": by,
+        "min_words": min_words,
+        "min_utterances": min_utterances,
+        "level": confidence,
+        "resamples": resamples,
+        "seed": seed,
+        "timeout": timeout,
+    }
+    if conditions:
+        if html is not None:
+            raise InputError("--html is a page on one condition: leave out the others, or --html")
+        sweep = _sweep_transcription(
+            manifest, model.split(","), conditions, recognition, scoring, hypotheses
+        )
+        ctx.exit(_finish_sweep(sweep, gates, form, report, plot))
+    if plot is not None:
+        raise InputError("--plot draws error against conditions: name some, as --noise white")
+    from aural.evaluate.recogniser import model_recogniser
+    from aural.evaluate.transcribe import evaluate_transcribe
+
     result = evaluate_transcribe(
         manifest,
-        model_recogniser(
-            model,
-            language=language,
-            beam_size=beam_size,
-            device=device,
-            compute_type=compute_type,
-            threads=threads,
-            offline=offline,
-        ),
-        normaliser=normaliser,
-        by=by,
-        min_words=min_words,
-        min_utterances=min_utterances,
-        level=level,
-        resamples=resamples,
-        seed=seed,
-        timeout=timeout,
+        model_recogniser(model, **recognition),
         hypotheses=hypotheses,
         progress=_progress(),
+        **scoring,
     )
-    _publish(result, form, report)
+    _publish(result, form, report, html)
+    ctx.exit(_exit_code(result, gates))
+
+
+def _exit_code(result: Report, gates: Sequence[Gate]) -> int:
+    from aural.evaluate.gate import check_gates
+
     passed = _tell(check_gates(gates, result.measures()))
     if result.failures:
         say(f"{len(result.failures)} of {len(result.rows)} utterances failed")
-    ctx.exit(exits.GATE if not passed else exits.SOME_FAILED if result.failures else 0)
+    return exits.GATE if not passed else exits.SOME_FAILED if result.failures else 0
 
 
-def _publish(result: Report, form: str, path: Path | None) -> None:
-    """The report on stdout, and as JSON in the file."""
+def _sweep_transcription(
+    manifest: str,
+    models: list[str],
+    conditions: tuple[Condition, ...],
+    recognition: dict[str, Any],
+    scoring: dict[str, Any],
+    hypotheses: Path | None,
+) -> Sweep:
+    from aural.cli.sweeps import run_sweep
+    from aural.evaluate.judges import word_errors_of
+    from aural.evaluate.scoring import Sampling
+
+    judges = {
+        model: word_errors_of(model, hypotheses=hypotheses, scoring=scoring, **recognition)
+        for model in models
+    }
+    sampling = Sampling(scoring["level"], scoring["resamples"], scoring["seed"])
+    return run_sweep(manifest, judges, conditions, metric="WER", sampling=sampling)
+
+
+def _finish_sweep(
+    sweep: Sweep, gates: Sequence[Gate], form: str, report: Path | None, plot: Path | None
+) -> int:
+    """Print and write; the worst exit code of the conditions, each held to the gates."""
+    from aural.cli.sweeps import publish_sweep
+    from aural.evaluate.render import breakdown_tables
+
+    slices = [
+        table
+        for point in sweep.points
+        for table in breakdown_tables(
+            point.tally.detail, f"{point.system}, {point.condition.name}: "
+        )
+    ]
+    publish_sweep(sweep, form, report=report, plot=plot, more=slices)
+    codes = []
+    for point in sweep.points:
+        if gates or point.tally.failed:
+            say(f"{point.system}, {point.condition.name}:")
+        codes.append(_exit_code(point.tally.detail, gates))
+    return max(codes, key=(0, exits.SOME_FAILED, exits.GATE).index)
+
+
+@command.command(name="identify-language")
+@click.argument("manifest")
+@click.option(
+    "--model", default="whisper/base", show_default=True, help="family/variant, or several: A,B."
+)
+@click.option("--device", type=_DEVICES, default="auto", show_default=True, help="Where to run.")
+@click.option("--compute-type", default="auto", show_default=True, help="Weights' arithmetic.")
+@click.option("--threads", default=0, show_default=True, help="0: as the model family chooses.")
+@click.option("--confidence", default=0.95, show_default=True, help="Level of the intervals.")
+@click.option("--resamples", default=10_000, show_default=True, help="Draws an interval.")
+@click.option("--seed", default=0, show_default=True, help="Of draws and distortions.")
+@click.option("--format", "form", type=_FORMATS, default="text", show_default=True)
+@click.option("--report", type=_file(exists=False), help="Write the JSON report here as well.")
+@condition_options
+@_plot_option
+@click.pass_context
+def identify_language(
+    ctx: click.Context,
+    manifest: str,
+    model: str,
+    device: Literal["auto", "cpu", "cuda"],
+    compute_type: str,
+    threads: int,
+    confidence: float,
+    resamples: int,
+    seed: int,
+    form: str,
+    report: Path | None,
+    conditions: tuple[Condition, ...],
+    plot: Path | None,
+) -> None:
+    """Share of the utterances of MANIFEST whose language is taken for another.
+
+    Every utterance must say its language. One in which no speech is found counts as wrong. The
+    conditions are those of `aural evaluate transcribe`.
+    """
+    from aural.cli.sweeps import publish_sweep, run_sweep
+    from aural.evaluate.judges import language_errors_of
+    from aural.evaluate.scoring import Sampling
+
+    for path in (report, plot):
+        _check_writable(path)
+    judges = {
+        name: language_errors_of(name, device=device, compute_type=compute_type, threads=threads)
+        for name in model.split(",")
+    }
+    sampling = Sampling(confidence, resamples, seed)
+    result = run_sweep(manifest, judges, conditions, metric="language error", sampling=sampling)
+    publish_sweep(result, form, report=report, plot=plot)
+    ctx.exit(exits.SOME_FAILED if any(point.tally.failed for point in result.points) else 0)
+
+
+def _publish(result: Report, form: str, path: Path | None, html: Path | None) -> None:
+    """The report on stdout, as JSON in one file and as a page in the other."""
     from aural.evaluate.render import as_markdown, as_text, report_tables
     from aural.evaluate.report import report_text
 
     if path is not None:
         path.write_text(report_text(result), encoding="utf-8")
+    if html is not None:
+        from aural.evaluate.page import write_page
+
+        write_page(result, html)
     if form == "json":
         write(report_text(result))
     else:
@@ -167,7 +306,7 @@ def _publish(result: Report, form: str, path: Path | None) -> None:
 @command.command(name="compare")
 @click.argument("first", type=_file(exists=True))
 @click.argument("second", type=_file(exists=True))
-@click.option("--level", default=0.95, show_default=True, help="Of the intervals.")
+@click.option("--confidence", default=0.95, show_default=True, help="Level of the intervals.")
 @click.option("--resamples", default=10_000, show_default=True, help="Draws an interval.")
 @click.option("--seed", default=0, show_default=True, help="Of the draws.")
 @click.option(
@@ -182,7 +321,7 @@ def compare(
     ctx: click.Context,
     first: Path,
     second: Path,
-    level: float,
+    confidence: float,
     resamples: int,
     seed: int,
     gate: tuple[str, ...],
@@ -202,7 +341,7 @@ def compare(
 
     gates = [parse_gate(text, COMPARISON_MEASURES) for text in gate]
     result = compare_reports(
-        read_report(first), read_report(second), level=level, resamples=resamples, seed=seed
+        read_report(first), read_report(second), level=confidence, resamples=resamples, seed=seed
     )
     if form == "json":
         write(json.dumps(result.as_json(), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
