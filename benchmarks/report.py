@@ -47,10 +47,10 @@ INTRODUCTION = """\
 # Results
 
 Made by `scripts/bench report` from `benchmarks/results/`; don't edit these pages. Every figure was
-measured by the command above its table, on the machine named there, unless the text between says by
-which earlier one. Systems that are compared took turns on the same sound; a time is the median of its
-runs with the least and the most in brackets, and the interval of a ratio (95 %) is drawn from the
-rounds. More in [benchmarks](../../benchmarks/README.md).
+measured by the command above its table, on the machine named there, unless the text between says
+by which earlier one. Systems that are compared took turns on the same sound; a time is the median
+of its runs with the least and the most in brackets, and the interval of a ratio (95 %) is drawn
+from the rounds. More in [benchmarks](../../benchmarks/README.md).
 """
 INDEX = "README.md"
 

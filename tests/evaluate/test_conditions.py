@@ -41,7 +41,7 @@ def test_what_is_no_number_is_told(text: str) -> None:
 
 def test_a_codec_has_one_spelling() -> None:
     assert codec_of("OPUS@12k") == codec_of("opus@12000") == ("opus@12k", "opus", 12000)
-    assert codec_of("g711") == ("g711", "g711", None)
+    assert codec_of("g711-mu") == ("g711-mu", "g711-mu", None)
     with pytest.raises(InputError, match="NAME@BITS"):
         codec_of("opus at 12k")
 

@@ -24,7 +24,8 @@ def test_measures_normalisers_and_corpora_are_named() -> None:
 
 def test_every_option_named_is_one() -> None:
     shown = "".join(
-        CliRunner().invoke(command, [name, "--help"]).stdout for name in ("transcribe", "compare")
+        CliRunner().invoke(command, [name, "--help"]).stdout
+        for name in ("transcribe", "identify-language", "compare")
     )
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", TEXT))
     assert named
@@ -33,6 +34,9 @@ def test_every_option_named_is_one() -> None:
 
 def test_its_python_runs(examples: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(examples.parent)
-    (code,) = re.findall(r"```python\n(.+?)```", TEXT, re.DOTALL)
-    exec(compile(code, "evaluate.md", "exec"), {})
+    plain, swept = re.findall(r"```python\n(.+?)```", TEXT, re.DOTALL)
+    exec(compile(plain, "evaluate.md", "exec"), {})
     assert float(capsys.readouterr().out.split()[0]) < 0.1
+    exec(compile(swept, "evaluate.md", "exec"), {})
+    errors = [float(line.split()[0]) for line in capsys.readouterr().out.splitlines()]
+    assert errors[0] <= errors[1] < 0.1 < errors[2]

@@ -18,7 +18,7 @@ OPTIONS = {
     "distance": "Metres between talker and microphone in such a room, as 1m,3m.",
     "level": "Active speech levels in dBFS, as -20,-50.",
     "bandwidth": "Rates to pass the sound through, as 16k,8k.",
-    "codec": "Coded and decoded again: g711, g722, opus@12k, mp3@32k ...",
+    "codec": "Coded and decoded again: telephone, g722, opus@12k, mp3@32k ...",
 }
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_CONDITIONS = 2000
 _NUMBER = re.compile(r"([+-]?[0-9]{1,9}(?:\.[0-9]{1,9})?)(k?)(?:m|s|db|dbfs|hz)?", re.ASCII)
-_CODEC = re.compile(r"([a-z0-9_]{1,20})(?:@([0-9.]{1,9}k?))?", re.ASCII)
+_CODEC = re.compile(r"([a-z0-9_-]{1,20})(?:@([0-9.]{1,9}k?))?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Condition:
     rt60 (seconds; 0: no reflections) and distance (metres between mouth and microphone) put the
     talker into a room; noise is added at snr (dB, of active speech over noise); level sets the
     active speech level (dBFS); bandwidth is the rate (Hz) the sound passes through; codec is
-    NAME@BITS a second.
+    NAME@BITS a second, or "telephone".
     """
 
     rt60: float | None = None
