@@ -1,18 +1,21 @@
-"""From a record of named fields (a JSON object, a row of a table) to an Utterance."""
+"""From a record of named fields (a JSON object, a row of a table) to an Utterance, and back."""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING
 
-from aural.data.utterance import LanguageSpan, Place, Utterance, audio_path
+from aural.data.utterance import Clip, LanguageSpan, Place, Utterance, audio_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 Field = str | int | float | bool | None | list | dict
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 # Names that corpora give a field, the first that is there counts; all else is metadata.
 NAMES = {
@@ -33,18 +36,52 @@ def utterance_from(record: Mapping[str, Field], base: Path, place: Place) -> Utt
     Raises:
         ManifestError: no audio or text, or a field of the wrong kind.
     """
-    names = {kind: _first(record, choices) for kind, choices in NAMES.items()}
-    given = {kind: record.get(name) for kind, name in names.items() if name is not None}
-    audio = _string(given, "audio", place)
+    found = _first(record, NAMES["audio"])
+    audio = _string({"audio": record[found]}, "audio", place) if found else ""
     if not audio:
         raise place.error(f"no audio: give one of {', '.join(NAMES['audio'])}")
+    return _utterance(record, audio_path(audio, base, place), audio, place, tuple(NAMES))
+
+
+def labelled(record: Mapping[str, Field], clip: Clip, key: str, place: Place) -> Utterance:
+    """The utterance of a clip and the record beside it; key is its id where the record has none.
+
+    Raises:
+        ManifestError: no text, or a field of the wrong kind.
+    """
+    return _utterance(record, clip, key, place, tuple(kind for kind in NAMES if kind != "audio"))
+
+
+def record_of(utterance: Utterance) -> dict[str, Field]:
+    """The record that `labelled` makes the same utterance of, without its audio."""
+    spans = [{"start": s.start, "end": s.end, "language": s.language} for s in utterance.spans]
+    own: dict[str, Field] = {
+        "id": utterance.id,
+        "text": utterance.text,
+        "duration": utterance.duration,
+        "offset": utterance.offset,
+        "speaker": utterance.speaker,
+        "lang": utterance.language,
+        "spans": spans,
+    }
+    needed = {"id", "text"}
+    kept = {k: v for k, v in own.items() if k in needed or v not in (None, "", [])}
+    return {**kept, **{k: v for k, v in utterance.metadata.items() if k not in own}}
+
+
+def _utterance(
+    record: Mapping[str, Field], audio: Path | Clip, name: str, place: Place, kinds: tuple[str, ...]
+) -> Utterance:
+    """kinds are the fields that are the utterance's own; all others are metadata."""
+    names = {kind: _first(record, NAMES[kind]) for kind in kinds}
+    given = {kind: record.get(found) for kind, found in names.items() if found is not None}
     if given.get("text") is None:
         raise place.error(f"no text: give one of {', '.join(NAMES['text'])} (empty: silence)")
     text = _string(given, "text", place)
     offset = _seconds(given, "offset", place)
     return Utterance(
-        id=_string(given, "id", place) or (f"{audio}@{offset:g}" if offset is not None else audio),
-        audio=audio_path(audio, base, place),
+        id=_string(given, "id", place) or (f"{name}@{offset:g}" if offset is not None else name),
+        audio=audio,
         text=text,
         duration=_seconds(given, "duration", place),
         offset=offset,
@@ -71,7 +108,7 @@ def _string(given: Mapping[str, Field], kind: str, place: Place) -> str:
 
 def _encodable(text: str, kind: str, place: Place) -> str:
     """The text, if it can be written as UTF-8 (JSON can escape half of a surrogate pair)."""
-    if any("\ud800" <= char <= "\udfff" for char in text):
+    if _SURROGATE.search(text):
         raise place.error(f"{kind} holds half of a surrogate pair, which is no character")
     return text
 

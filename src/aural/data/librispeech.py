@@ -7,7 +7,6 @@ Described in Panayotov et al., "LibriSpeech: an ASR corpus based on public domai
 from __future__ import annotations
 
 import os
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 _ENDING = ".trans.txt"
 _AUDIO = (".flac", ".wav", ".opus", ".ogg", ".mp3")
-MAX_TRANSCRIPTS = 1_000_000
 
 
 def is_librispeech(directory: Path) -> bool:
@@ -34,14 +32,20 @@ def read_librispeech(directory: Path) -> list[Utterance]:
     Raises:
         ManifestError: a line or name that is not LibriSpeech's, or a repeated id.
     """
-    transcripts = sorted(islice(_transcripts(directory), MAX_TRANSCRIPTS))
+    return unique(stream_librispeech(directory))
+
+
+def stream_librispeech(directory: Path) -> Iterator[tuple[Place, Utterance]]:
+    """As read_librispeech, one by one; an id given twice is not noticed."""
     sexes = _sexes(directory)
-    return unique(entry for transcript in transcripts for entry in _chapter(transcript, sexes))
+    for transcript in _transcripts(directory):
+        yield from _chapter(transcript, sexes)
 
 
 def _transcripts(directory: Path) -> Iterator[Path]:
-    for folder, _, files in os.walk(directory, followlinks=False):
-        yield from (Path(folder, name) for name in files if name.endswith(_ENDING))
+    for parent, folders, files in os.walk(directory, followlinks=False):
+        folders.sort()
+        yield from (Path(parent, name) for name in sorted(files) if name.endswith(_ENDING))
 
 
 def _chapter(transcript: Path, sexes: dict[str, str]) -> Iterator[tuple[Place, Utterance]]:

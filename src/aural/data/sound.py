@@ -6,6 +6,8 @@ import struct
 from typing import TYPE_CHECKING
 
 from aural.audio.read import Source, read
+from aural.data.files import opened
+from aural.data.utterance import Clip
 from aural.errors import AudioError, LimitExceeded
 from aural.types import Audio
 
@@ -14,13 +16,13 @@ if TYPE_CHECKING:
 
     from aural.data.utterance import Utterance
 
-_G722 = ".g722"
+G722 = ".g722"
 _G722_TAG, _G722_RATE, _G722_BYTES = 0x028F, 16_000, 8_000
 MAX_G722_BYTES = 256 << 20
 
 
 def sound_of(utterance: Utterance) -> Source:
-    """What to give a task: the file's path, or the samples of the stretch that is meant.
+    """What to give a task: the file's path or bytes, or the samples of the stretch that is meant.
 
     A .g722 file has no header that would say so: its bytes come in a WAV of the same coding.
 
@@ -28,9 +30,13 @@ def sound_of(utterance: Utterance) -> Source:
         AudioError: the file is missing, the stretch lies outside it or can't be read.
     """
     path = utterance.audio
-    if not path.is_file():
+    source: Source
+    if isinstance(path, Clip):
+        source = path.data
+    elif not path.is_file():
         raise AudioError(f"{path}: no such file")
-    source: Source = _g722_as_wav(path) if path.suffix.lower() == _G722 else path
+    else:
+        source = _g722_as_wav(path) if path.suffix.lower() == G722 else path
     if utterance.offset is None:
         return source
     audio = read(source)
@@ -46,9 +52,17 @@ def sound_of(utterance: Utterance) -> Source:
     return Audio(audio.samples[..., start:end], audio.sample_rate)
 
 
+def named(utterance: Utterance, error: AudioError) -> str:
+    """What an error says of the utterance's sound, with the name of the recording before it."""
+    name, said = str(utterance.audio), str(error)
+    for label in ("the bytes given", "the file object given", "the Audio given"):
+        said = said.removeprefix(f"{label}: ")
+    return said if name in said else f"{name}: {said}"
+
+
 def _g722_as_wav(path: Path) -> bytes:
     """ITU-T G.722 at 64 kbit/s behind the header that RIFF has for it."""
-    with path.open("rb") as stream:
+    with opened(path, "recordings") as stream:
         coded = stream.read(MAX_G722_BYTES + 1)
     if len(coded) > MAX_G722_BYTES:
         raise LimitExceeded(f"{path}: more than {MAX_G722_BYTES} bytes of G.722")

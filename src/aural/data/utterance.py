@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aural.data.files import opened
 from aural.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -28,8 +29,24 @@ class LanguageSpan:
 
 
 @dataclass(frozen=True)
+class Clip:
+    """A recording as the bytes of its file, where that is no file on disk but part of a shard.
+
+    name says where it is from and ends as its file would ("shard-000.tar:u1.flac").
+    """
+
+    name: str
+    data: bytes = field(repr=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
 class Utterance:
     """A recording, or a stretch of one, and what is said in it.
+
+    audio is a path, or a Clip where it was read from a shard; str(audio) names either.
 
     id is unique in its manifest. offset is None where the whole file is meant, else the stretch
     starts there and lasts duration seconds (None: to the end). speaker and language are "" where
@@ -38,7 +55,7 @@ class Utterance:
     """
 
     id: str
-    audio: Path
+    audio: Path | Clip
     text: str
     duration: float | None = None
     offset: float | None = None
@@ -50,10 +67,10 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Place:
-    """Where in a manifest something stands, for messages."""
+    """Where in a manifest something stands, for messages: a line, or a shard's member."""
 
     path: Path
-    line: int
+    line: int | str
 
     def error(self, problem: str) -> ManifestError:
         """The error to raise: file:line: problem."""
@@ -70,7 +87,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[Place, str]]:
         raise ManifestError(f"{path}: no such file")
     number = 0
     try:
-        with path.open("rb") as stream:
+        with opened(path) as stream:
             while raw := stream.readline(MAX_LINE + 1):
                 number += 1
                 if len(raw) > MAX_LINE:

@@ -82,7 +82,7 @@ class Grid:
     def __post_init__(self) -> None:
         if bool(self.noise) != bool(self.snr):
             raise InputError("noise and snr belong together: give both, as noise=white snr=20:0:5")
-        limits = {"snr": (-60, 100), "rt60": (0, 5), "distance": (0.1, 20), "level": (-80, 0)}
+        limits = {"snr": (-60, 100), "rt60": (0, 5), "distance": (0.1, 10), "level": (-80, 0)}
         limits["bandwidth"] = (1000, 192_000)
         for name, (least, most) in limits.items():
             for value in getattr(self, name):

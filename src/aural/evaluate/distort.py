@@ -70,13 +70,15 @@ class Distortions:
             raise UnknownName("codec", name, (TELEPHONE, *CODECS))
         if condition.noise and condition.noise not in self._noises:
             self._noises[condition.noise] = self._noise(condition.noise)
-        return lambda utterance: self._distorted(utterance, condition)
+        room = _room(condition)
+        return lambda utterance: self._distorted(utterance, condition, room)
 
-    def _distorted(self, utterance: Utterance, condition: Condition) -> Audio:
+    def _distorted(self, utterance: Utterance, condition: Condition, room: Room | None) -> Audio:
         audio = read(sound_of(utterance))
         samples, rate = audio.samples, audio.sample_rate
-        if condition.rt60 is not None or condition.distance is not None:
-            samples = self._in_room(samples, rate, utterance, condition)
+        if room is not None:
+            rng = self._rng(utterance, f"room of {room.distance_m[0]:g} m")
+            samples = augment(Audio(samples, rate), room, rng).value.samples
         if condition.noise and condition.snr is not None:
             rng = self._rng(utterance, condition.noise)
             noise = self._noises[condition.noise](utterance, samples.size, rate, rng)
@@ -99,15 +101,6 @@ class Distortions:
     def _rng(self, utterance: Utterance, purpose: str) -> np.random.Generator:
         name = f"{purpose} {utterance.id}".encode("utf-8", "backslashreplace")
         return np.random.default_rng([self._seed, zlib.crc32(name)])
-
-    def _in_room(
-        self, samples: np.ndarray, rate: int, utterance: Utterance, condition: Condition
-    ) -> np.ndarray:
-        rt60 = RT60 if condition.rt60 is None else condition.rt60
-        distance = DISTANCE if condition.distance is None else condition.distance
-        room = Room(rt60=(rt60, rt60), distance_m=(distance, distance))
-        rng = self._rng(utterance, f"room of {distance:g} m")
-        return augment(Audio(samples, rate), room, rng).value.samples
 
     def _noise(self, name: str) -> Noise:
         if name in COLOURS:
@@ -134,6 +127,14 @@ class Distortions:
         picked = rng.choice(len(choices), size=TALKERS, replace=len(choices) < TALKERS)
         clips = [_heard(choices[int(index)], rate) for index in picked]
         return babble(clips, length, rate, rng)
+
+
+def _room(condition: Condition) -> Room | None:
+    if condition.rt60 is None and condition.distance is None:
+        return None
+    rt60 = RT60 if condition.rt60 is None else condition.rt60
+    distance = DISTANCE if condition.distance is None else condition.distance
+    return Room(rt60=(rt60, rt60), distance_m=(distance, distance))
 
 
 def _heard(utterance: Utterance, rate: int) -> np.ndarray:

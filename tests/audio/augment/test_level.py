@@ -276,11 +276,20 @@ def test_samples_that_are_no_sound(samples, message):
         peak_db,
         lambda each: active_speech_level(each, RATE),
         lambda each: loudness(each, RATE),
-        lambda each: gain_db(each, 1),
         lambda each: set_level(each, -20, RATE),
     ):
         with pytest.raises(InputError, match=message):
             measure(samples)
+    if message != "NaN":
+        with pytest.raises(InputError, match=message):
+            gain_db(samples, 1)
+
+
+def test_a_gain_leaves_what_is_not_finite_where_it_is():
+    made = gain_db(np.array([math.nan, math.inf, 0.5], np.float32), 20)
+    assert np.isnan(made[0])
+    assert made[1] == math.inf
+    assert made[2] == pytest.approx(5)
 
 
 def test_options_that_can_not_be():

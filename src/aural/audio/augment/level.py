@@ -83,10 +83,17 @@ class SetLevel:
 
 
 def gain_db(samples: np.ndarray, db: float) -> np.ndarray:
-    """samples times 10 ** (db / 20)."""
-    samples = as_sound(samples)
+    """samples times 10 ** (db / 20); NaN and infinity stay what they are."""
+    samples = as_sound(samples, finite=False)
     check_number("db", db, -MOST_DB, MOST_DB)
     return samples * np.float32(10 ** (db / 20))
+
+
+def scaled(samples: np.ndarray, db: float) -> np.ndarray:
+    """The same for any db: what float32 can't hold of a factor is worked out in float64."""
+    if abs(db) <= MOST_DB:
+        return samples * np.float32(10 ** (db / 20))
+    return (samples * np.float64(10 ** (db / 20))).astype(np.float32)
 
 
 def set_level(
@@ -101,8 +108,7 @@ def set_level(
     present = level_db(samples, sample_rate, by)
     if present == -math.inf:
         raise InputError("samples are silence, which no gain brings to a level; leave them out")
-    gain = np.float64(10 ** ((dbfs - present) / 20))  # the level of the faintest exceeds float32
-    return (as_sound(samples) * gain).astype(np.float32)
+    return scaled(as_sound(samples), dbfs - present)
 
 
 def level_db(samples: np.ndarray, sample_rate: int, by: Level = "active") -> float:
@@ -117,7 +123,7 @@ def level_db(samples: np.ndarray, sample_rate: int, by: Level = "active") -> flo
 
 def rms_db(samples: np.ndarray) -> float:
     """Mean power of the whole, pauses included: 10 log10 of the mean square."""
-    return decibels(float(_power(as_sound(samples)).mean()))
+    return decibels(float(np.square(as_sound(samples), dtype=np.float64).mean()))
 
 
 def peak_db(samples: np.ndarray) -> float:
@@ -221,12 +227,12 @@ def decibels(power: float) -> float:
     return 10 * math.log10(power) if power > 0 else -math.inf
 
 
-def as_sound(samples: Any, name: str = "samples") -> np.ndarray:
+def as_sound(samples: Any, name: str = "samples", *, finite: bool = True) -> np.ndarray:
     """samples as float32; InputError unless finite, (time,) or (channel, time) and not empty."""
     samples = as_samples(samples)
     if samples.size == 0:
         raise InputError(f"{name} have shape {samples.shape}; give one or more")
-    if not np.isfinite(samples).all():
+    if finite and not np.isfinite(samples).all():
         raise InputError(f"{name} hold NaN or infinity; give finite numbers")
     return samples
 

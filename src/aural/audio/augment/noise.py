@@ -35,6 +35,7 @@ from aural.audio.augment.level import (
     check_choice,
     decibels,
     rms_db,
+    scaled,
 )
 from aural.audio.resample import resample
 from aural.errors import InputError
@@ -200,8 +201,7 @@ def mix_at_snr(
     present = rms_db(noise)
     if present == -math.inf:
         raise InputError(SILENT.format("this stretch of noise"))
-    gain = np.float64(10 ** ((loud - snr_db - present) / 20))
-    mixed = (speech + noise * gain).astype(np.float32)
+    mixed = speech + scaled(noise, loud - snr_db - present)
     if peak == "scale" and (highest := np.abs(mixed).max()) > 1:
         mixed /= highest
     return mixed
@@ -292,6 +292,8 @@ def dither(samples: np.ndarray, bits: int, rng: np.random.Generator) -> np.ndarr
 
 def stretch(samples: np.ndarray, offset: int, length: int) -> np.ndarray:
     """length samples from offset on, again from the first after the last."""
+    if 0 <= offset <= samples.shape[-1] - length:
+        return samples[..., offset : offset + length]
     return samples.take(np.arange(offset, offset + length), axis=-1, mode="wrap")
 
 
