@@ -156,6 +156,40 @@ class LanguageGuess:
         return cls(tuple(sorted(tags, key=lambda tag: -tag.score)))
 
 
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """A vector for each moment of a recording.
+
+    vectors: float32, shape = (frame, dimension); frame_rate in Hz. model is the family/variant,
+    layer the number of its layer they are taken from. duration is the recording's in seconds,
+    sample_rate what the model was given it at, in Hz.
+    """
+
+    vectors: np.ndarray
+    frame_rate: float
+    model: str
+    layer: int
+    duration: float
+    sample_rate: int
+
+    @property
+    def times(self) -> np.ndarray:
+        """Start of each frame in seconds, shape = (frame,)."""
+        import numpy as np
+
+        return np.arange(len(self.vectors)) / self.frame_rate
+
+    @property
+    def samples(self) -> int:
+        """Samples that the vectors were made of."""
+        return round(self.duration * self.sample_rate)
+
+    @property
+    def compression(self) -> float:
+        """Samples a frame."""
+        return self.sample_rate / self.frame_rate
+
+
 @dataclass(frozen=True)
 class Hypothesis:
     """What a recogniser made of one window: one segment with its words, times from the window's
@@ -192,6 +226,23 @@ class LanguageIdentifier(Protocol):
 
     def identify_language(self, windows: Sequence[np.ndarray]) -> list[LanguageGuess]:
         """One guess a window; a window is float32 samples, shape = (time,)."""
+        ...
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Makes a vector of each moment of sound."""
+
+    sample_rate: int
+    frame_rate: float
+    """Vectors a second."""
+    max_seconds: float
+    """The longest window it takes, a whole number of frames."""
+    encoder_layers: int
+    """Number of its last layer; 0 is what goes into the first."""
+
+    def embed(self, samples: np.ndarray, layer: int | None = None) -> np.ndarray:
+        """float32, shape = (frame, dimension), for samples of (time,); layer None is the last."""
         ...
 
 

@@ -90,8 +90,11 @@ class Folder:
         """Every output of the inputs."""
         return (self.path / f"{item.output}{suffix}" for item in items for suffix in suffixes)
 
-    def put(self, item: Input, before: tuple[int, int], texts: Mapping[str, str]) -> list[str]:
-        """Write an input's outputs (suffix -> text) and its line in the journal; their paths.
+    def put(
+        self, item: Input, before: tuple[int, int], texts: Mapping[str, str | bytes]
+    ) -> list[str]:
+        """Write an input's outputs (suffix -> text or bytes) and its line in the journal; their
+        paths.
 
         before is the input's stamp from before it was read. Raises InputError when the disk is
         full, and OSError for what concerns this input alone.
@@ -100,7 +103,9 @@ class Folder:
         try:
             for suffix, text in texts.items():
                 name = f"{item.output}{suffix}"
-                content = text.encode("utf-8", "backslashreplace")
+                content = (
+                    text.encode("utf-8", "backslashreplace") if isinstance(text, str) else text
+                )
                 write_whole(self.path / name, content)
                 files[name] = hashlib.sha256(content).hexdigest()
             entry = Entry(str(item.output), origin(item), *before, self.options, files)

@@ -1,8 +1,10 @@
-"""Whisper: transcription, translation and language identification (a runtime family).
+"""Whisper: transcription, translation, language identification, and its encoder's states (a
+runtime family).
 
 Radford et al. 2022, "Robust Speech Recognition via Large-Scale Weak Supervision"; weights by
 OpenAI, MIT, in CTranslate2's format (variants.py says from where). On a CPU the network is ours,
-run by onnxruntime (cpu.py); on a GPU CTranslate2 runs it (gpu.py).
+run by onnxruntime (cpu.py); on a GPU CTranslate2 runs it (gpu.py). torch_form.py has the encoder
+in torch, read from the same file, for its inner layers (extra torch).
 
 A window is float32 samples of at most 30 s, 16 kHz, shape = (time,), padded with silence to
 `padded_length`. It becomes a log-mel of (n_mels, time / 160), and one encoder state every 20 ms,
@@ -21,16 +23,25 @@ import os
 import re
 import zlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from aural.errors import InputError, MissingExtra, UnknownName
 from aural.models import processors
-from aural.models.whisper.engine import MAX_TOKENS, SAMPLE_RATE, Numbers, Search, Text
+from aural.models.whisper.engine import (
+    MAX_TOKENS,
+    SAMPLE_RATE,
+    STATES_PER_SECOND,
+    Numbers,
+    Search,
+    Text,
+)
 from aural.models.whisper.variants import VARIANTS, Config
 from aural.models.whisper.words import with_words, words_of, words_within
-from aural.store.ctranslate2 import check_whisper_directory
+from aural.nn.transformer import depth
+from aural.store.ctranslate2 import check_whisper_directory, read_arrays
 from aural.types import Hypothesis, LanguageGuess, Segment, Tag
 
 if TYPE_CHECKING:
@@ -40,6 +51,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from aural.models.whisper.engine import Engine
+    from aural.models.whisper.torch_form import WhisperEncoder
 
 __all__ = ["EXTRA", "VARIANTS", "Config", "DecodingOptions", "Whisper", "load", "read_config"]
 
@@ -124,6 +136,7 @@ def load(
 
     if device not in ("auto", "cpu", "cuda"):
         raise UnknownName("device", device, ("auto", "cpu", "cuda"))
+    asked = device
     if device == "auto":
         device = "cuda" if _has_gpu() else "cpu"
     kind = _compute_type(device, compute_type)
@@ -147,7 +160,7 @@ def load(
         engine = GpuEngine(
             directory, n_mels=config.n_mels, end=numbers.end, compute_type=kind, threads=threads
         )
-    return Whisper(engine, tokenizer, config, numbers)
+    return Whisper(engine, tokenizer, config, numbers, directory, asked)
 
 
 def _has_gpu() -> bool:
@@ -211,16 +224,25 @@ def _numbers(tokenizer: Tokenizer, config: Config) -> Numbers:
 
 
 class Whisper:
-    """A recogniser and language identifier; may be shared by threads (workers calls at once)."""
+    """A recogniser, language identifier and encoder; may be shared by threads (workers calls at
+    once)."""
 
     sample_rate = SAMPLE_RATE
     max_seconds = MAX_SECONDS
+    frame_rate = float(STATES_PER_SECOND)
 
     def __init__(
-        self, engine: Engine, tokenizer: Tokenizer, config: Config, numbers: Numbers
+        self,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        config: Config,
+        numbers: Numbers,
+        directory: Path,
+        device: str,
     ) -> None:
         self.engine, self.tokenizer, self.config = engine, tokenizer, config
         self.numbers, self.workers = numbers, engine.workers
+        self.directory, self.device = directory, device
         self.languages = tuple(code for code, _ in numbers.languages) or ("en",)
         """Codes of the languages it knows, sorted."""
 
@@ -267,6 +289,46 @@ class Whisper:
             raise UnknownName("language", options.language, self.languages)
         if options.task != "transcribe" and not self.config.multilingual:
             raise InputError("this Whisper only transcribes English; take one without '.en'")
+
+    @cached_property
+    def encoder_layers(self) -> int:
+        """Number of the encoder's last layer."""
+        return depth(read_arrays(self.directory), "encoder")
+
+    def embed(self, samples: np.ndarray, layer: int | None = None) -> np.ndarray:
+        """The encoder's states of a window, one for each 20 ms begun: float32, shape =
+        (ceil(time / 320), d_model).
+
+        The window is padded with silence to 30 s, as in training, and the states of the padding
+        are cut off. layer is None or encoder_layers for the last layer, normalised, which the
+        decoder attends to; an inner one (0 is what goes into the first block) is computed in torch,
+        in float32. Raises InputError for a window that is no finite float samples or over 30 s and
+        a layer that is not there, MissingExtra for an inner layer without torch.
+        """
+        _check_window(samples)
+        self.padded_length(samples.size)
+        if layer is not None and not 0 <= layer <= self.encoder_layers:
+            raise InputError(f"layer is {layer}; this encoder has 0 to {self.encoder_layers}")
+        from aural.audio.features import whisper_log_mel
+
+        padding = int(MAX_SECONDS * SAMPLE_RATE) - samples.size
+        padded = np.pad(np.asarray(samples, np.float32), (0, padding))
+        features = whisper_log_mel(padded, self.config.n_mels)
+        count = -(-samples.size * STATES_PER_SECOND // SAMPLE_RATE)
+        if layer is None or layer == self.encoder_layers:
+            found = self.engine.states(features)
+        else:
+            found = self.torch_encoder.states(features, layer)[-1]
+        return found[:count].copy()
+
+    @cached_property
+    def torch_encoder(self) -> WhisperEncoder:
+        """The encoder in torch, read when it is first asked for; MissingExtra without torch."""
+        try:
+            from aural.models.whisper.torch_form import read_encoder
+        except ModuleNotFoundError as error:
+            raise MissingExtra("torch", "torch") from error
+        return read_encoder(self.directory, self.device)
 
     def _in_halves(
         self, window: np.ndarray, options: DecodingOptions, whole: Hypothesis

@@ -73,6 +73,10 @@ class CpuEngine:
         moments = min(features.shape[1] // 2, int(seconds * STATES_PER_SECOND))
         return Sound(self.model.encode(features), max(1, moments))
 
+    def states(self, features: np.ndarray) -> np.ndarray:
+        """As Engine."""
+        return self.model.states(features)
+
     def languages(self, heard: Sequence[Sound]) -> list[list[tuple[str, float]]]:
         """As Engine."""
         told = self._started(heard, 1).prompt([self.numbers.start], [0], 1)

@@ -70,6 +70,10 @@ class Engine(Protocol):
         """What windows (float32 at 16 kHz, (time,)) sound like, padded to so many samples each."""
         ...
 
+    def states(self, features: np.ndarray) -> np.ndarray:
+        """The encoder's states float32 (state, d_model) of one log-mel (n_mels, frame)."""
+        ...
+
     def languages(self, heard: Any) -> list[list[tuple[str, float]]]:
         """Of each window the languages with their probabilities, the likeliest first."""
         ...

@@ -68,6 +68,14 @@ class GpuEngine:
         states = self.model.encode(ctranslate2.StorageView.from_array(np.stack(features)))
         return Heard(states, [window.size / SAMPLE_RATE for window in windows])
 
+    def states(self, features: np.ndarray) -> np.ndarray:
+        """As Engine."""
+        import ctranslate2
+
+        given = ctranslate2.StorageView.from_array(np.ascontiguousarray(features[None]))
+        made = self.model.encode(given, to_cpu=True)
+        return np.array(made.to(ctranslate2.DataType.float32))[0]
+
     def languages(self, heard: Heard) -> list[list[tuple[str, float]]]:
         """As Engine."""
         return [
