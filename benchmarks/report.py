@@ -29,7 +29,12 @@ ORDER = (
     "startup",
     "long_file",
     "decode",
-    "log_mel",
+    "conditions",
+    "batching",
+    "feature_equality",
+    "features",
+    "augment",
+    "embed",
 )
 Result = Mapping[str, Any]
 
@@ -41,7 +46,12 @@ TITLES = {
     "startup": "From the start of a process to its first word",
     "long_file": "A file of three hours",
     "decode": "Decoding a long file to 16 kHz",
-    "log_mel": "Log-mel of ten minutes",
+    "conditions": "Error against noise, room, bandwidth, codec and level",
+    "batching": "What recognising several windows at once gains",
+    "feature_equality": "Features beside their references",
+    "features": "Speed of features",
+    "augment": "Speed of augmentation",
+    "embed": "What the layers of an encoder know",
 }
 INTRODUCTION = """\
 # Results
@@ -194,26 +204,11 @@ def decode_page(result: Result) -> str:
     return table(header, rows)
 
 
-def log_mel_page(result: Result) -> str:
-    """One row a system."""
-    runs = result["runs"]
-    mine = statistics.median(runs["aural"])
-    rows = [
-        [name, spread(seconds, 3), f"{statistics.median(seconds) / mine:.2f}"]
-        for name, seconds in runs.items()
-    ]
-    return (
-        f"{result['audio_seconds']} s at 16 kHz, one thread, {len(runs['aural'])} rounds; the "
-        f"largest difference from librosa is {result['difference']:.1e}.\n\n"
-    ) + table("system | seconds | times aural's", rows)
-
-
 PAGES: dict[str, Callable[[Result], str]] = {
     "transcribe": transcribe_page,
     "startup": startup_page,
     "long_file": long_file_page,
     "decode": decode_page,
-    "log_mel": log_mel_page,
 }
 
 
@@ -267,12 +262,20 @@ def summary(found: Mapping[str, Result]) -> str:
         peak = f"{row['long']['peak_bytes'] / 1e6:.0f} MB"
         ratio = f"{row['memory_ratio']:.2f} x that of ten minutes; first segment at "
         rows.append([f"{hours}: peak memory", peak, f"{ratio}{row['long']['first_read']:.0%} read"])
-    if "log_mel" in found:
-        runs = {name: statistics.median(each) for name, each in found["log_mel"]["runs"].items()}
-        minutes = found["log_mel"]["audio_seconds"] / 60
-        ratio = f"librosa {runs['librosa'] / runs['aural']:.1f} x as long"
-        rows.append([f"log-mel of {minutes:g} minutes", f"{runs['aural']:.2f} s", ratio])
+    if "features" in found:
+        rows.append(_log_mel_line(found["features"]))
     return table("measured | aural | beside", rows) if rows else ""
+
+
+def _log_mel_line(result: Result) -> list[str]:
+    task = "log-mel 80, Whisper's"
+    ours = statistics.median(result["threads"]["1"][task]["aural"])
+    ratios = result["times_aural"]["1"][task]
+    peers = ", ".join(
+        f"{name} {ratios[name]['value']:.1f} x as long"
+        for name in ("librosa", "kaldi-native-fbank")
+    )
+    return [f"log-mel of {result['audio_seconds'] / 60:g} minutes", f"{ours:.2f} s", peers]
 
 
 def _install_lines(result: Result) -> list[list[str]]:

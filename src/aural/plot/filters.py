@@ -21,6 +21,7 @@ _SCALES: tuple[tuple[MelScale, str, str, str], ...] = (
     ("htk", "HTK", COLOURS[0], "-"),
     ("slaney", "Slaney", COLOURS[1], "--"),
 )
+_NAMES = {"htk": "HTK", "slaney": "Slaney", "kaldi": "Kaldi"}
 
 
 @drawn
@@ -49,7 +50,7 @@ def filterbank(options: MelOptions | None = None, *, title: str = "") -> Figure:
     bank.set(xlabel="frequency (kHz)", ylabel="weight", xlim=(0, top / 1000))
     bank.set_ylim(bottom=0)
     curve.set_title("mel scale")
-    bank.set_title(label(title or f"{chosen.n_mels} bands, {chosen.scale} scale", 60))
+    bank.set_title(label(title or f"{chosen.n_mels} bands, {_NAMES[chosen.scale]} scale", 60))
     return describe(
         figure,
         f"Mel scale from 0 to {top / 1000:g} kHz, and the triangular filters of "

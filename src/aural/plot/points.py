@@ -76,6 +76,7 @@ def place(values: np.ndarray, seed: int) -> tuple[np.ndarray, tuple[str, str]]:
         return components, (first, second)
     try:
         from sklearn.manifold import TSNE
+
         threads: Any = import_module("threadpoolctl")  # comes with scikit-learn; has no types
     except ImportError as error:
         raise MissingExtra("plot", "scikit-learn") from error
@@ -85,7 +86,7 @@ def place(values: np.ndarray, seed: int) -> tuple[np.ndarray, tuple[str, str]]:
         learning_rate="auto",
         random_state=seed,
     )
-    with threads.threadpool_limits(1):  # the same sums on any machine, and no threads that wait spinning
+    with threads.threadpool_limits(1):  # the same sums anywhere, and no threads that wait spinning
         places = model.fit_transform(centred.astype(np.float32))
     return places, ("t-SNE 1 (no unit)", "t-SNE 2")
 

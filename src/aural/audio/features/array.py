@@ -126,14 +126,14 @@ def frames_view(array: Array, length: int, hop: int) -> Array:
     """(..., time) as (..., frame, length), nothing copied; time is at least length."""
     if not is_numpy_array(array):
         return array.unfold(-1, length, hop)
-    count = 1 + (array.shape[-1] - length) // hop
+    shape = (*array.shape[:-1], 1 + (array.shape[-1] - length) // hop, length)
     step = array.strides[-1]
-    return np.lib.stride_tricks.as_strided(
-        array,
-        (*array.shape[:-1], count, length),
-        (*array.strides[:-1], hop * step, step),
-        writeable=False,
-    )
+    strides = (*array.strides[:-1], hop * step, step)
+    if array.flags.c_contiguous:  # as_strided takes four times as long to say the same
+        view = np.ndarray(shape, array.dtype, array, strides=strides)
+        view.flags.writeable = False
+        return view
+    return np.lib.stride_tricks.as_strided(array, shape, strides, writeable=False)
 
 
 def project(matrix: Callable[[Key], np.ndarray], key: Key, rows: Array) -> Array:
