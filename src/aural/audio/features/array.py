@@ -157,10 +157,10 @@ def _sparse(matrix: Callable[[Key], np.ndarray], key: Key, dtype: np.dtype) -> c
     return scipy.sparse.csr_array(matrix(key).astype(dtype))
 
 
-def at_least(values: Array, floor: float) -> Array:
-    """Nothing below the floor; NaN stays."""
+def at_least(values: Array, floor: float, owned: bool = False) -> Array:
+    """Nothing below the floor, in the same memory where that is owned; NaN stays."""
     if is_numpy_array(values):
-        return np.maximum(values, floor)
+        return np.maximum(values, floor, out=values if owned else None)
     return namespace(values).clip(values, min=floor)
 
 

@@ -304,10 +304,10 @@ class LogMelOptions:
         if self.dynamic_range is not None and self.dynamic_range < 0:
             raise InputError(f"dynamic_range is {self.dynamic_range}; give 0 or more, or None")
 
-    def of(self, mel: Array) -> Array:
-        """Mel energies in logarithms, without dynamic_range."""
+    def of(self, mel: Array, owned: bool = False) -> Array:
+        """Mel energies in logarithms, without dynamic_range; in the same memory where owned."""
         xp = namespace(mel)
-        values = at_least(mel, self.floor)
+        values = at_least(mel, self.floor, owned)
         logarithm = xp.log if self.logarithm == "ln" else xp.log10
         values = logarithm(values, out=values) if xp is np else logarithm(values)
         if self.scale != 1:
@@ -433,11 +433,11 @@ class LogMelStream(MelStream):
 
     def blocks(self, samples: Array) -> Iterator[Array]:
         """What `push` returns in pieces of at most BLOCK_FRAMES frames; to be taken to the end."""
-        return map(self.log_options.of, super().blocks(samples))
+        return (self.log_options.of(mel, owned=True) for mel in super().blocks(samples))
 
     def last_blocks(self) -> Iterator[Array]:
         """What `finish` returns, likewise."""
-        return map(self.log_options.of, super().last_blocks())
+        return (self.log_options.of(mel, owned=True) for mel in super().last_blocks())
 
 
 def whisper_log_mel(samples: Array, n_mels: int = 80) -> Array:
