@@ -20,11 +20,12 @@ from aural.evaluate.conditions import (
         ("-5:20:-5", (-5, 0, 5, 10, 15, 20)),
         ("0:1:0.4", (0, 0.4, 0.8)),
         ("0,0.3,0.6", (0, 0.3, 0.6)),
-        ("1m,3m,5m", (1, 3, 5)),
+        ("1, 3,5", (1, 3, 5)),
+        (".5,5.", (0.5, 5)),
         ("16k,8k", (16000, 8000)),
         ("44.1k", (44100,)),
         ("-30", (-30,)),
-        ("20 dB".replace(" ", ""), (20,)),
+        ("20 dB", (20,)),
         ("5,10:0:5", (5, 10, 5, 0)),
         ("", ()),
     ],
@@ -33,7 +34,9 @@ def test_numbers(text: str, numbers: tuple[float, ...]) -> None:
     assert parse_numbers("snr", text) == numbers
 
 
-@pytest.mark.parametrize("text", ["a", "1:2", "1:2:0", "1:2:3:4", "1e9", "0:99999:0.001", "nan"])
+@pytest.mark.parametrize(
+    "text", ["a", "1:2", "1:2:0", "1:2:3:4", "1e9", "0:99999:0.001", "nan", "5m"]
+)
 def test_what_is_no_number_is_told(text: str) -> None:
     with pytest.raises(InputError, match="snr is"):
         parse_numbers("snr", text)
@@ -74,6 +77,7 @@ def test_crossed_every_combination_is_there_once() -> None:
         ({"noise": "white", "snr": "1000"}, "snr is 1000"),
         ({"rt60": "-1"}, "rt60 is -1"),
         ({"distance": "0"}, "distance is 0"),
+        ({"distance": "1m", "rt60": "0.1"}, "rt60 is 0.1; give 0, or 0.2"),
         ({"level": "3"}, "level is 3"),
         ({"bandwidth": "10"}, "bandwidth is 10"),
     ],
@@ -85,7 +89,7 @@ def test_what_cannot_be_done_is_told(given: dict[str, str], message: str) -> Non
 
 def test_too_many_conditions_are_refused_before_they_are_made() -> None:
     many = tuple(float(n) for n in range(-50, 90))
-    grid = Grid(noise=("a", "b"), snr=many, level=tuple(float(-n) for n in range(80)))
+    grid = Grid(noise=("a", "b"), snr=many, level=tuple(-10 - n / 2 for n in range(80)))
     with pytest.raises(InputError, match="more than 2000"):
         grid.conditions(cross=True)
 

@@ -39,4 +39,4 @@ def test_its_python_runs(examples: Path, monkeypatch, capsys) -> None:
     assert float(capsys.readouterr().out.split()[0]) < 0.1
     exec(compile(swept, "evaluate.md", "exec"), {})
     errors = [float(line.split()[0]) for line in capsys.readouterr().out.splitlines()]
-    assert errors[0] <= errors[1] < 0.1 < errors[2]
+    assert max(errors[:2]) < 0.1 < errors[2]

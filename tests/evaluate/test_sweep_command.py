@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
 
+from aural.cli import sweeps
 from aural.cli.main import cli
+from aural.evaluate import judges
 from aural.evaluate.conditions import Grid
+from aural.evaluate.transcribe import Recogniser
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from click.testing import Result
 
 TEXT = "the quick brown fox jumps over the lazy dog again"
+CONDITIONS = {each.name: each for each in Grid(noise=("white",), snr=(10, 5, 0)).conditions()}
 RIGHT = {"as recorded": 10, "white at 10 dB": 9, "white at 5 dB": 7, "white at 0 dB": 2}
 
 
@@ -31,10 +34,10 @@ def manifest(tmp_path: Path) -> Path:
     path = tmp_path / "m.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     for condition, right in RIGHT.items():
-        name = re.sub(r"[^\w.@-]+", "-", condition)
-        for model, lost in (("test-good", 0), ("test-bad", 1)):
-            (tmp_path / "kept" / model).mkdir(parents=True, exist_ok=True)
-            with (tmp_path / "kept" / model / f"{name}.jsonl").open("w") as stream:
+        for model, lost in (("test/good", 0), ("test/bad", 1)):
+            with judges._file_of(tmp_path / "kept", model, CONDITIONS[condition]).open(
+                "w"
+            ) as stream:
                 for n, row in enumerate(rows):
                     kept = max(0, right - lost - n % 2)
                     text = " ".join(TEXT.split()[:kept])
@@ -52,8 +55,6 @@ def run(manifest: Path, *arguments: str | Path) -> Result:
 @pytest.fixture(autouse=True)
 def models_that_are_named_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """No weights are behind these names, and none are asked for."""
-    from aural.evaluate import judges
-    from aural.evaluate.transcribe import Recogniser
 
     def named(model: str, **_: object) -> Recogniser:
         def never(_: object) -> None:
@@ -62,6 +63,7 @@ def models_that_are_named_only(monkeypatch: pytest.MonkeyPatch) -> None:
         return Recogniser(model, never)  # type: ignore[arg-type]
 
     monkeypatch.setattr(judges, "model_recogniser", named)
+    monkeypatch.setattr(sweeps, "models_of", lambda names: names.split(","))
 
 
 def test_the_table_the_curve_and_the_report(manifest: Path) -> None:
@@ -135,4 +137,4 @@ def test_a_plot_without_conditions_is_told(manifest: Path) -> None:
 
 
 def test_the_grid_of_the_test_is_the_one_swept() -> None:
-    assert {c.name for c in Grid(noise=("white",), snr=(10, 5, 0)).conditions()} == set(RIGHT)
+    assert set(CONDITIONS) == set(RIGHT)

@@ -19,7 +19,7 @@ from aural.errors import AudioError, UnknownName
 from aural.store.corpora import ensure_corpus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -94,11 +94,13 @@ NOISES: dict[str, tuple[Pick, ...]] = {
 """What can be named as a noise: every kind, and music of all kinds together."""
 
 
-def noise_recording(name: str, *, sample_rate: int = 16000, seconds: float = 600) -> np.ndarray:
+def noise_recording(
+    name: str, *, sample_rate: int = 16000, seconds: float = 600, offline: bool = False
+) -> np.ndarray:
     """The sounds of a kind one after the other: float32, shape = (time,), `seconds` at most.
 
-    Of each file at most a tenth of that, in the order of their names. The corpora are fetched where
-    they are missing.
+    In the order of their names, each cut to one length where all are too much. The corpora are
+    fetched where they are missing.
 
     Raises:
         UnknownName: no such kind.
@@ -106,34 +108,48 @@ def noise_recording(name: str, *, sample_rate: int = 16000, seconds: float = 600
     """
     if name not in NOISES:
         raise UnknownName("kind of noise", name, tuple(sorted(NOISES)))
-    left, parts = round(seconds * sample_rate), []
-    for _, source in files_of_picks(NOISES[name]):
+    heard = []
+    for _, source in files_of_picks(NOISES[name], offline=offline):
         try:
-            samples = read(source, sample_rate=sample_rate).samples
+            heard.append(read(source, sample_rate=sample_rate).samples)
         except AudioError:
             continue  # of a few drum samples nothing is left
-        if np.abs(samples).max() > 1e-4:
-            parts.append(samples[: min(left, round(seconds * sample_rate / 10))])
-            left -= parts[-1].size
-        if left <= 0:
+    return joined(heard, round(seconds * sample_rate))
+
+
+def joined(recordings: Sequence[np.ndarray], most: int) -> np.ndarray:
+    """Recordings one after the other, those of silence left out, `most` samples at most: where all
+    are more, the longest are cut, to one length."""
+    kept = [each for each in recordings if each.size and np.abs(each).max() > 1e-4]
+    if not kept:
+        return np.empty(0, np.float32)
+    left, length = most, most
+    for done, size in enumerate(sorted(each.size for each in kept)):
+        length = left // (len(kept) - done)
+        if size > length:
             break
-    return np.concatenate(parts)
+        left -= size
+    else:
+        length = most
+    return np.concatenate([each[:length] for each in kept])
 
 
-def files_of_picks(picks: tuple[Pick, ...]) -> Iterator[tuple[str, Path | bytes]]:
+def files_of_picks(
+    picks: tuple[Pick, ...], *, offline: bool = False
+) -> Iterator[tuple[str, Path | bytes]]:
     """Name and recording of every file that one of the picks wants, in the order of their names."""
     found = {
         name: source
         for pick in picks
-        for name, source in files_of(pick.corpus)
+        for name, source in files_of(pick.corpus, offline=offline)
         if re.search(pick.wanted, name) and not re.search(pick.unwanted, name)
     }
     yield from sorted(found.items())
 
 
-def files_of(corpus: str) -> Iterator[tuple[str, Path | bytes]]:
+def files_of(corpus: str, *, offline: bool = False) -> Iterator[tuple[str, Path | bytes]]:
     """Every recording's path in a corpus, and it; those inside Qt resource files as bytes."""
-    root = ensure_corpus(corpus)
+    root = ensure_corpus(corpus, offline=offline)
     for path in sorted(root.rglob("*")):
         if path.suffix == ".rcc":
             yield from resources(path.read_bytes())

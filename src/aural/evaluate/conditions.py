@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MAX_CONDITIONS = 2000
-_NUMBER = re.compile(r"([+-]?[0-9]{1,9}(?:\.[0-9]{1,9})?)(k?)(?:m|s|db|dbfs|hz)?", re.ASCII)
+LEAST_RT60 = 0.2
+"""Seconds: with less, rooms of the sizes that are drawn would hardly reflect."""
+_NUMBER = re.compile(r"([+-]?(?:[0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9}))(k?)([a-z]*)", re.ASCII)
+_UNITS = {"snr": "db", "rt60": "s", "distance": "m", "level": "db dbfs", "bandwidth": "hz"}
 _CODEC = re.compile(r"([a-z0-9_-]{1,20})(?:@([0-9.]{1,9}k?))?", re.ASCII)
 
 
@@ -45,15 +48,16 @@ class Condition:
         """In words; "as recorded" where nothing is done."""
         parts = []
         if self.rt60 is not None or self.distance is not None:
-            room = "" if self.rt60 is None else f"RT60 {self.rt60:g} s"
-            away = "" if self.distance is None else f"{self.distance:g} m away"
+            room = "" if self.rt60 is None else f"RT60 {_shown(self.rt60)} s"
+            away = "" if self.distance is None else f"{_shown(self.distance)} m away"
             parts.append(", ".join(filter(None, (room, away))))
         if self.noise:
-            parts.append(f"{self.noise} at {self.snr:g} dB")
+            ratio = "" if self.snr is None else f" at {_shown(self.snr)} dB"
+            parts.append(f"{self.noise}{ratio}")
         if self.level is not None:
-            parts.append(f"level {self.level:g} dBFS")
+            parts.append(f"level {_shown(self.level)} dBFS")
         if self.bandwidth is not None:
-            parts.append(f"through {self.bandwidth / 1000:g} kHz")
+            parts.append(f"through {_shown(self.bandwidth / 1000)} kHz")
         if self.codec:
             parts.append(self.codec)
         return "; ".join(parts) or "as recorded"
@@ -62,6 +66,11 @@ class Condition:
         """The same without these."""
         kept = {each.name: getattr(self, each.name) for each in fields(self)}
         return Condition(**{name: value for name, value in kept.items() if name not in names})
+
+
+def _shown(value: float) -> str:
+    """A number with every digit that was given."""
+    return f"{value:.12g}"
 
 
 AS_RECORDED = Condition()
@@ -81,13 +90,18 @@ class Grid:
 
     def __post_init__(self) -> None:
         if bool(self.noise) != bool(self.snr):
-            raise InputError("noise and snr belong together: give both, as noise=white snr=20:0:5")
-        limits = {"snr": (-60, 100), "rt60": (0, 5), "distance": (0.1, 10), "level": (-80, 0)}
+            raise InputError(
+                "noise and snr belong together: give both, as --noise white --snr 20:0:5"
+            )
+        limits = {"snr": (-60, 100), "rt60": (0, 5), "distance": (0.3, 7), "level": (-80, -10)}
         limits["bandwidth"] = (1000, 192_000)
         for name, (least, most) in limits.items():
             for value in getattr(self, name):
                 if not least <= value <= most:
                     raise InputError(f"{name} is {value:g}; give {least:g} to {most:g}")
+        for value in self.rt60:
+            if 0 < value < LEAST_RT60:
+                raise InputError(f"rt60 is {value:g}; give 0, or {LEAST_RT60:g} s to 5 s")
 
     @property
     def empty(self) -> bool:
@@ -100,16 +114,25 @@ class Grid:
         Raises:
             InputError: more than MAX_CONDITIONS.
         """
+        if self._count(cross=cross) > MAX_CONDITIONS:
+            raise InputError(f"more than {MAX_CONDITIONS} conditions; give fewer values")
         groups = [group for group in self._groups() if group]
         found: Iterable[Condition]
         if cross:
             found = map(_merged, itertools.product(*([AS_RECORDED, *group] for group in groups)))
         else:
             found = itertools.chain([AS_RECORDED], *groups)
-        kept = tuple(dict.fromkeys(itertools.islice(found, MAX_CONDITIONS + 1)))
-        if len(kept) > MAX_CONDITIONS:
-            raise InputError(f"more than {MAX_CONDITIONS} conditions; give fewer values")
-        return kept
+        return tuple(dict.fromkeys(found))
+
+    def _count(self, *, cross: bool) -> int:
+        """Of conditions at most, without making them."""
+        rooms = max(1, len(self.rt60)) * max(1, len(self.distance))
+        counts = [
+            rooms if self.rt60 or self.distance else 0,
+            len(self.noise) * len(self.snr),
+            *map(len, (self.level, self.bandwidth, self.codec)),
+        ]
+        return math.prod(count + 1 for count in counts) if cross else 1 + sum(counts)
 
     def _groups(self) -> Iterator[list[Condition]]:
         rooms = itertools.product(self.rt60 or (None,), self.distance or (None,))
@@ -179,8 +202,8 @@ def _range(name: str, text: str) -> Iterator[float]:
 
 
 def _number(name: str, text: str) -> float:
-    found = _NUMBER.fullmatch(text.strip().lower())
-    if found is None:
+    found = _NUMBER.fullmatch("".join(text.split()).lower())
+    if found is None or (found[3] and found[3] not in _UNITS.get(name, "").split()):
         raise InputError(f"{name} is {text!r}: give numbers, as 20,10,0 or 20:-5:5 or 16k")
     return float(found[1]) * (1000 if found[2] else 1)
 

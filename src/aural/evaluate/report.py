@@ -170,7 +170,9 @@ def read_report(path: Path) -> StoredReport:
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: can't be read as a report: {error}") from error
     if not isinstance(record, dict) or record.get("kind") != KIND:
-        raise InputError(f"{path}: no report of `aural evaluate transcribe --report FILE`")
+        raise InputError(
+            f"{path}: no report of `aural evaluate transcribe --report FILE` on one condition"
+        )
     if record.get("schema_version") != SCHEMA_VERSION:
         raise InputError(
             f"{path}: a report of schema version {record.get('schema_version')!r}, "

@@ -68,6 +68,14 @@ class Sampling:
     resamples: int = RESAMPLES
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1:
+            raise InputError(f"level is {self.level}: it must be between 0 and 1")
+        if not 100 <= self.resamples <= 1_000_000:
+            raise InputError(f"resamples is {self.resamples}: it must be 100 to 1000000")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"seed is {self.seed}: it must be a whole number from 0 on")
+
 
 @dataclass(frozen=True)
 class Guard:

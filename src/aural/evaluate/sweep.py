@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from aural.errors import InputError
 from aural.evaluate.conditions import AS_RECORDED, Condition
+from aural.evaluate.machine import describe_machine
 from aural.evaluate.scoring import Sampling
 from aural.metrics.bootstrap import Clusters, choose_clusters, expanded_tail, resampled_rates
 
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
     from aural.audio.source import Source
     from aural.data.utterance import Utterance
 
-    Sound = Callable[[Utterance], Source]
-    Judge = Callable[[Sequence[Utterance], Sound, Condition], "Tally"]
-    Distorter = Callable[[Condition], Sound]
+    Judge = Callable[[Sequence[Utterance], "Sound", Condition], "Tally"]
+    Distorter = Callable[[Condition], "Sound"]
 
 AXES = {"snr": "dB", "rt60": "s", "distance": "m", "level": "dBFS", "bandwidth": "Hz"}
 """What can be put on an axis, and its unit."""
@@ -34,17 +34,32 @@ AXES = {"snr": "dB", "rt60": "s", "distance": "m", "level": "dBFS", "bandwidth":
 _HARDER_UPWARDS = frozenset({"rt60", "distance"})
 
 
+class Sound(Protocol):
+    """Where the sound of an utterance comes from; settings say what is done to it."""
+
+    @property
+    def settings(self) -> str:
+        """The same words for the same sound."""
+        ...
+
+    def __call__(self, utterance: Utterance) -> Source:
+        """What a task is given."""
+        ...
+
+
 @dataclass(frozen=True)
 class Tally:
     """What a task made of the utterances under one condition, one number each.
 
-    errors: errors made (words, or 0 and 1); references: what there was to get right; failed:
-    utterances that could not be judged, which count as wrong; detail: the task's own result.
+    errors: errors made (words, or 0 and 1); references: what there was to get right; failures: ids
+    of utterances that could not be judged, which count as wrong, and why; about: how it was judged;
+    detail: the task's own result.
     """
 
     errors: tuple[float, ...]
     references: tuple[float, ...]
-    failed: int = 0
+    failures: tuple[tuple[str, str], ...] = ()
+    about: Mapping[str, str] = field(default_factory=dict)
     detail: Any = None
 
 
@@ -73,9 +88,10 @@ class Point:
 class Curve:
     """Points along one axis, easiest first; all else about them is the same.
 
-    doubling: where the error reaches twice that without the distortion, between two points on a
-    straight line; None where there it is 0 or twice is never reached. cliff: the two values between
-    which the error rises most.
+    doubling: where the error first reaches twice that without the distortion, on straight lines
+    between the points; an infinite bound, or value, lies beyond what was swept; None where twice is
+    never reached, or the error without the distortion is 0 or not known. cliff: the two neighbours
+    between which the error rises fastest; None where it surely rises nowhere.
     """
 
     axis: str
@@ -83,7 +99,7 @@ class Curve:
     fixed: Condition
     points: tuple[Point, ...]
     doubling: Estimate | None
-    cliff: tuple[float, float]
+    cliff: tuple[float, float] | None
 
     @property
     def name(self) -> str:
@@ -101,8 +117,8 @@ class Curve:
 
 @dataclass(frozen=True)
 class Crossing:
-    """Two curves that change places: the first is surely lower at one value, surely higher at
-    the other; at is where straight lines between the points would meet."""
+    """Two curves that differ in one thing and change places: the first is surely lower at one
+    value, surely higher at the other; at is where lines between the points meet."""
 
     axis: str
     first: str
@@ -141,6 +157,7 @@ class Sweep:
             "points": [_point_json(point) for point in self.points],
             "curves": [_curve_json(curve) for curve in self.curves],
             "crossings": [{**crossing.__dict__} for crossing in self.crossings],
+            "machine": describe_machine(),
         }
 
 
@@ -173,12 +190,13 @@ def sweep(
     if not utterances or not systems:
         raise InputError("a sweep needs at least one utterance and one system")
     wanted = tuple(dict.fromkeys((AS_RECORDED, *conditions)))
+    sounds = {condition: distort(condition) for condition in wanted}  # what can't be, told now
     tallies: dict[tuple[str, Condition], Tally] = {}
     pairs = list(itertools.product(wanted, systems))
     for done, (condition, system) in enumerate(pairs):
         if progress is not None:
             progress(f"{system}: {condition.name}", done, len(pairs))
-        tallies[system, condition] = systems[system](utterances, distort(condition), condition)
+        tallies[system, condition] = systems[system](utterances, sounds[condition], condition)
     clusters = choose_clusters(
         [each.speaker for each in utterances], [str(each.audio) for each in utterances]
     )
@@ -220,7 +238,7 @@ class _Drawn:
         )
         self._rates = dict(zip(tallies, rates.T, strict=True))
         count = len(set(clusters.labels))
-        self._tail = expanded_tail(sampling.level, count) if count > 1 else 0.0
+        self._clusters, self._level = count, sampling.level
 
     def point(self, system: str, condition: Condition) -> Point:
         tally = self.tallies[system, condition]
@@ -251,15 +269,28 @@ class _Drawn:
         points = sorted(points, key=lambda point: sign * getattr(point.condition, axis))
         values = [getattr(point.condition, axis) for point in points]
         errors = [point.error.value for point in points]
-        steepest = max(range(1, len(points)), key=lambda i: errors[i] - errors[i - 1])
+        steepest = max(
+            range(1, len(points)),
+            key=lambda i: (errors[i] - errors[i - 1]) / abs(values[i] - values[i - 1]),
+        )
         return Curve(
             axis,
             system,
             fixed,
             tuple(points),
             self._doubling(axis, system, fixed, points, values),
-            (values[steepest - 1], values[steepest]),
+            self._cliff(points[steepest - 1], points[steepest], axis),
         )
+
+    def _cliff(self, before: Point, after: Point, axis: str) -> tuple[float, float] | None:
+        if self._difference(after, before).low <= 0:
+            return None
+        return getattr(before.condition, axis), getattr(after.condition, axis)
+
+    def _difference(self, one: Point, other: Point, comparisons: int = 1) -> Estimate:
+        """one's error less the other's, paired; its level divided among so many comparisons."""
+        drawn = self._rates[one.system, one.condition] - self._rates[other.system, other.condition]
+        return self._estimate(one.error.value - other.error.value, drawn, comparisons)
 
     def _doubling(
         self, axis: str, system: str, fixed: Condition, points: list[Point], values: list[float]
@@ -270,61 +301,81 @@ class _Drawn:
         base = self.tallies.get((system, plain))
         if base is None or _rate(base) == 0:
             return None
-        value = first_reaching(
-            np.array([[point.error.value for point in points]]), np.array([2 * _rate(base)]), values
-        )[0]
-        if not math.isfinite(value):
+        errors = np.array([[point.error.value for point in points]])
+        value = float(first_reaching(errors, np.array([2 * _rate(base)]), values)[0])
+        if value == _beyond(values):
             return None
         rates = np.stack([self._rates[system, point.condition] for point in points], axis=1)
-        drawn = first_reaching(rates, 2 * self._rates[system, plain], values)
-        return self._estimate(float(value), drawn)
+        known = self._rates[system, plain] > 0  # in the other draws nothing has a double
+        drawn = first_reaching(rates[known], 2 * self._rates[system, plain][known], values)
+        return self._estimate(value, drawn)
 
     def crossings(self, curves: Sequence[Curve]) -> Iterator[Crossing]:
-        """Of curves along the same values."""
-        for one, other in itertools.combinations(curves, 2):
-            if one.axis == other.axis and one.values == other.values:
-                yield from self._crossing(one, other)
-
-    def _crossing(self, one: Curve, other: Curve) -> Iterator[Crossing]:
-        sure: list[tuple[float, float]] = []
-        for mine, theirs in zip(one.points, other.points, strict=True):
-            drawn = (
-                self._rates[mine.system, mine.condition]
-                - self._rates[theirs.system, theirs.condition]
+        """Of curves along the same values that differ in their system or in their noise only."""
+        pairs = [
+            (one, other)
+            for one, other in itertools.combinations(curves, 2)
+            if one.axis == other.axis
+            and one.values == other.values
+            and (
+                one.fixed == other.fixed
+                or (
+                    one.system == other.system
+                    and one.fixed.without("noise") == other.fixed.without("noise")
+                )
             )
-            found = self._estimate(mine.error.value - theirs.error.value, drawn)
-            if found.low > 0 or found.high < 0:
-                sure.append((getattr(mine.condition, one.axis), found.value))
-        for (x, before), (y, after) in itertools.pairwise(sure):
-            if before * after < 0:
-                at = x + (y - x) * before / (before - after)
-                lower, higher = (x, y) if before < 0 else (y, x)
-                yield Crossing(one.axis, one.name, other.name, lower, higher, at)
+        ]
+        comparisons = sum(len(one.points) for one, _ in pairs)
+        for one, other in pairs:
+            yield from self._crossing(one, other, comparisons)
 
-    def _estimate(self, value: float, drawn: np.ndarray) -> Estimate:
+    def _crossing(self, one: Curve, other: Curve, comparisons: int) -> Iterator[Crossing]:
+        found = [
+            self._difference(mine, theirs, comparisons)
+            for mine, theirs in zip(one.points, other.points, strict=True)
+        ]
+        sure = [i for i, each in enumerate(found) if each.low > 0 or each.high < 0]
+        for first, last in itertools.pairwise(sure):
+            if found[first].value * found[last].value > 0:
+                continue
+            step = next(i for i in range(first, last) if found[i].value * found[i + 1].value <= 0)
+            x, y = one.values[step], one.values[step + 1]
+            before, after = found[step].value, found[step + 1].value
+            at = x + (y - x) * before / (before - after)
+            ends = one.values[first], one.values[last]
+            lower, higher = ends if found[first].value < 0 else ends[::-1]
+            yield Crossing(one.axis, one.name, other.name, lower, higher, at)
+
+    def _estimate(self, value: float, drawn: np.ndarray, comparisons: int = 1) -> Estimate:
         """The value with its interval; without one where there was nothing to resample."""
-        if self._tail == 0.0:
+        if self._clusters < 2 or not drawn.size:
             return Estimate(value, -math.inf, math.inf)
-        tails = [self._tail, 1 - self._tail]
-        low, high = np.quantile(drawn, tails, method="nearest")  # no mean with an infinite one
+        tail = expanded_tail(1 - (1 - self._level) / comparisons, self._clusters)
+        low, high = np.quantile(drawn, [tail, 1 - tail], method="nearest")  # no mean with infinity
         return Estimate(value, float(low), float(high))
 
 
 def first_reaching(rates: np.ndarray, limits: np.ndarray, values: Sequence[float]) -> np.ndarray:
     """Where along values each row of rates first reaches its limit, on straight lines between.
 
-    rates: shape = (row, value), limits: (row,). The first value itself where it is reached already;
-    infinite, on the far side, where it is never reached.
+    rates: shape = (row, value), limits: (row,). Infinite on the near side where the first value
+    reaches it already, on the far side where none does.
     """
     reached = rates >= limits[:, None]
     index = reached.argmax(axis=1)
     rows = np.arange(len(rates))
     before = np.maximum(index - 1, 0)
     low, high = rates[rows, before], rates[rows, index]
-    share = np.where(high > low, (limits - low) / np.where(high > low, high - low, 1), 1.0)
+    share = (limits - low) / np.where(high > low, high - low, 1)
     x = np.asarray(values, float)
     at = x[before] + np.clip(share, 0, 1) * (x[index] - x[before])
-    return np.where(reached.any(axis=1), at, math.copysign(math.inf, x[-1] - x[0]))
+    far = _beyond(values)
+    return np.where(~reached.any(axis=1), far, np.where(reached[:, 0], -far, at))
+
+
+def _beyond(values: Sequence[float]) -> float:
+    """What lies beyond the last of values."""
+    return math.copysign(math.inf, values[-1] - values[0])
 
 
 def _rate(tally: Tally) -> float:
@@ -344,7 +395,8 @@ def _point_json(point: Point) -> dict[str, Any]:
         "error": _estimate_json(point.error),
         "worse": _estimate_json(point.worse),
         "errors": sum(point.tally.errors),
-        "failed": point.tally.failed,
+        "failures": [{"id": name, "error": why} for name, why in point.tally.failures],
+        "about": dict(point.tally.about),
     }
 
 

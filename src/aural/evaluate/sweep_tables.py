@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from aural.evaluate.render import Table
+from aural.evaluate.render import MAX_LISTED, Table
 from aural.evaluate.sweep import AXES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from aural.evaluate.sweep import Crossing, Curve, Estimate, Point, Sweep
 
@@ -27,6 +27,18 @@ def sweep_tables(sweep: Sweep) -> list[Table]:
             *filter(None, [sweep.clusters.note]),
         )
         tables.append(Table(f"{sweep.metric} of {system}", header, rows, about))
+    failures = tuple(
+        (point.system, point.condition.name, *failure)
+        for point in sweep.points
+        for failure in point.tally.failures
+    )
+    if failures:
+        more = len(failures) - MAX_LISTED
+        rest = (f"and {more} more, listed in the JSON report",) if more > 0 else ()
+        header_of_failed = ("system", "condition", "utterance", "why")
+        tables.append(
+            Table("Failed, each counted as wrong", header_of_failed, failures[:MAX_LISTED], rest)
+        )
     if sweep.curves:
         lines = tuple(_crossing(each) for each in sweep.crossings)
         rows = tuple(_curve(each) for each in sweep.curves)
@@ -42,18 +54,19 @@ def _row(point: Point) -> tuple[str, ...]:
         percent(point.error),
         "" if plain else _points(point.worse),
         f"{sum(point.tally.errors):g}",
-        str(point.tally.failed),
+        str(len(point.tally.failures)),
     )
 
 
 def _curve(curve: Curve) -> tuple[str, ...]:
     unit = AXES[curve.axis]
-    first, last = curve.cliff
     return (
         curve.name,
         curve.axis,
-        "not within" if curve.doubling is None else f"{_place(curve.doubling, unit)}",
-        f"{first:g} and {last:g} {unit}",
+        doubling_of(curve.doubling, curve.values, unit),
+        "nowhere surely"
+        if curve.cliff is None
+        else f"{curve.cliff[0]:g} and {curve.cliff[1]:g} {unit}",
     )
 
 
@@ -80,11 +93,14 @@ def _points(estimate: Estimate) -> str:
     return f"{shown} ({100 * estimate.low:+.1f} to {100 * estimate.high:+.1f})"
 
 
-def _place(estimate: Estimate, unit: str) -> str:
-    bounds = list(_bounds(estimate))
-    return f"{estimate.value:.3g} {unit} ({' to '.join(bounds)})"
-
-
-def _bounds(estimate: Estimate) -> Iterator[str]:
-    for bound in (estimate.low, estimate.high):
-        yield f"{bound:.3g}" if math.isfinite(bound) else "beyond"
+def doubling_of(doubling: Estimate | None, values: Sequence[float], unit: str) -> str:
+    """Where the error reaches its double, in words; values are those swept."""
+    if doubling is None:
+        return "not within"
+    low, high = (
+        f"{bound:.3g}" if math.isfinite(bound) else "beyond"
+        for bound in (doubling.low, doubling.high)
+    )
+    if not math.isfinite(doubling.value):
+        return f"before {values[0]:g} {unit} ({low} to {high})"
+    return f"{doubling.value:.3g} {unit} ({low} to {high})"

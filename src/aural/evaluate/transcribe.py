@@ -99,7 +99,8 @@ def evaluate_transcribe(
         UnknownName: no such normaliser, column or model.
         WeightsError: the model's weights can't be had.
     """
-    _check_options(min_words, min_utterances, level, resamples, timeout)
+    _check_options(min_words, min_utterances, timeout)
+    sampling, guard = Sampling(level, resamples, seed), Guard(min_words, min_utterances)
     columns = parse_columns(by)
     name, utterances = _load(manifest)
     check_columns(utterances, columns)
@@ -110,7 +111,6 @@ def evaluate_transcribe(
     known = read_hypotheses(kept) if kept is not None else {}
     outcomes = _recognise(utterances, recogniser, known, timeout, kept, progress)
     pairs = list(zip(utterances, outcomes, strict=True))
-    sampling, guard = Sampling(level, resamples, seed), Guard(min_words, min_utterances)
     speed = _speed(outcomes, recognised=any(each.id not in known for each in utterances))
     return _score(name, pairs, recogniser, speed, columns, normalise, sampling, guard)
 
@@ -154,15 +154,9 @@ def _load(
     return "(utterances)", list(manifest)
 
 
-def _check_options(
-    min_words: int, min_utterances: int, level: float, resamples: int, timeout: float | None
-) -> None:
+def _check_options(min_words: int, min_utterances: int, timeout: float | None) -> None:
     if min_words < 0 or min_utterances < 0:
         raise InputError("min_words and min_utterances are 0 or more")
-    if not 0 < level < 1:
-        raise InputError(f"level is {level}: it must be between 0 and 1")
-    if not 100 <= resamples <= 1_000_000:
-        raise InputError(f"resamples is {resamples}: it must be 100 to 1000000")
     if timeout is not None and not timeout > 0:
         raise InputError(f"timeout is {timeout}: it must be more than 0 seconds")
     main = threading.current_thread() is threading.main_thread()

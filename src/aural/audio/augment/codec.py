@@ -45,7 +45,7 @@ class Codec:
         if not self.choices:
             raise InputError("choices is empty; give at least one (codec, bit rate)")
         for codec, bit_rate in self.choices:
-            _check(codec, bit_rate)
+            check_codec(codec, bit_rate)
 
     def draw(self, value: Audio, rng: np.random.Generator) -> Drawn:
         """The codec and its bit rate."""
@@ -72,7 +72,7 @@ def codec_round_trip(
     """
     samples = as_samples(samples, finite=True)
     check_rate(sample_rate)
-    coder = _check(codec, bit_rate)
+    coder = check_codec(codec, bit_rate)
     length = samples.shape[-1]
     if length == 0:
         return samples.copy()
@@ -159,7 +159,8 @@ class _Coder:
     bit_rates: tuple[int, int] | None = None
 
 
-def _check(codec: str, bit_rate: int | None) -> _Coder:
+def check_codec(codec: str, bit_rate: int | None) -> _Coder:
+    """What codes and decodes; UnknownName and InputError for what `codec_round_trip` refuses."""
     coder = _CODERS.get(codec)
     if coder is None:
         raise UnknownName("codec", codec, CODECS)

@@ -163,7 +163,7 @@ def transcribe(
         if html is not None:
             raise InputError("--html is a page on one condition: leave out the others, or --html")
         sweep = _sweep_transcription(
-            manifest, model.split(","), conditions, recognition, scoring, hypotheses
+            manifest, model, conditions, recognition, scoring, hypotheses, plot
         )
         ctx.exit(_finish_sweep(sweep, gates, form, report, plot))
     if plot is not None:
@@ -193,22 +193,31 @@ def _exit_code(result: Report, gates: Sequence[Gate]) -> int:
 
 def _sweep_transcription(
     manifest: str,
-    models: list[str],
+    model: str,
     conditions: tuple[Condition, ...],
     recognition: dict[str, Any],
     scoring: dict[str, Any],
     hypotheses: Path | None,
+    plot: Path | None,
 ) -> Sweep:
-    from aural.cli.sweeps import run_sweep
+    from aural.cli.sweeps import check_plot, models_of, run_sweep
     from aural.evaluate.judges import word_errors_of
     from aural.evaluate.scoring import Sampling
 
     judges = {
-        model: word_errors_of(model, hypotheses=hypotheses, scoring=scoring, **recognition)
-        for model in models
+        name: word_errors_of(name, hypotheses=hypotheses, scoring=scoring, **recognition)
+        for name in models_of(model)
     }
+    check_plot(plot, conditions, len(judges))
     sampling = Sampling(scoring["level"], scoring["resamples"], scoring["seed"])
-    return run_sweep(manifest, judges, conditions, metric="WER", sampling=sampling)
+    return run_sweep(
+        manifest,
+        judges,
+        conditions,
+        metric="WER",
+        sampling=sampling,
+        offline=recognition["offline"],
+    )
 
 
 def _finish_sweep(
@@ -228,7 +237,7 @@ def _finish_sweep(
     publish_sweep(sweep, form, report=report, plot=plot, more=slices)
     codes = []
     for point in sweep.points:
-        if gates or point.tally.failed:
+        if gates or point.tally.failures:
             say(f"{point.system}, {point.condition.name}:")
         codes.append(_exit_code(point.tally.detail, gates))
     return max(codes, key=(0, exits.SOME_FAILED, exits.GATE).index)
@@ -270,7 +279,7 @@ def identify_language(
     Every utterance must say its language. One in which no speech is found counts as wrong. The
     conditions are those of `aural evaluate transcribe`.
     """
-    from aural.cli.sweeps import publish_sweep, run_sweep
+    from aural.cli.sweeps import check_plot, models_of, publish_sweep, run_sweep
     from aural.evaluate.judges import language_errors_of
     from aural.evaluate.scoring import Sampling
 
@@ -278,12 +287,13 @@ def identify_language(
         _check_writable(path)
     judges = {
         name: language_errors_of(name, device=device, compute_type=compute_type, threads=threads)
-        for name in model.split(",")
+        for name in models_of(model)
     }
+    check_plot(plot, conditions, len(judges))
     sampling = Sampling(confidence, resamples, seed)
     result = run_sweep(manifest, judges, conditions, metric="language error", sampling=sampling)
     publish_sweep(result, form, report=report, plot=plot)
-    ctx.exit(exits.SOME_FAILED if any(point.tally.failed for point in result.points) else 0)
+    ctx.exit(exits.SOME_FAILED if any(point.tally.failures for point in result.points) else 0)
 
 
 def _publish(result: Report, form: str, path: Path | None, html: Path | None) -> None:
