@@ -103,10 +103,11 @@ def measure(part: str, kept: Path) -> dict[str, Any]:
             f"{part} {done + 1} of {count}: {name}", flush=True
         ),
     )
-    if any(curve.axis in {"snr", "rt60"} for curve in found.curves):
+    pictures = []
+    if part in {"noise", "room"}:
         save_sweep_plot(found, PICTURES / f"conditions_{part}.svg")
-        save_sweep_plot(found, PICTURES / f"conditions_{part}.png")
-    return found.as_json()
+        pictures = save_sweep_plot(found, PICTURES / f"conditions_{part}.png")
+    return {**found.as_json(), "pictures": [path.name for path in pictures]}
 
 
 def page(result: Mapping[str, Any]) -> str:
@@ -146,20 +147,22 @@ def _table(part: str, found: Mapping[str, Any]) -> str:
 
 
 def _curves(found: Mapping[str, Any]) -> str:
-    lines = ["| curve | along | error doubles at | rises most between |", "|---|---|---|---|"]
+    lines = ["| curve | along | error doubles at | rises fastest between |", "|---|---|---|---|"]
     for curve in found["curves"]:
-        unit, twice = curve["unit"], curve["doubling"]
-        first, last = curve["cliff"]
-        where = "not within" if twice is None else f"{twice['value']:.3g} {unit} ({_bounds(twice)})"
-        lines.append(
-            f"| {curve['name']} | {curve['axis']} | {where} | {first:g} and {last:g} {unit} |"
-        )
+        unit, twice, cliff = curve["unit"], curve["doubling"], curve["cliff"]
+        steep = "nowhere surely" if cliff is None else f"{cliff[0]:g} and {cliff[1]:g} {unit}"
+        where = "not within" if twice is None else _place(twice, curve["values"][0], unit)
+        lines.append(f"| {curve['name']} | {curve['axis']} | {where} | {steep} |")
     return "\n".join(lines)
 
 
-def _bounds(estimate: Mapping[str, float | None]) -> str:
-    ends = (estimate["low"], estimate["high"])
-    return " to ".join("beyond" if end is None else f"{end:.3g}" for end in ends)
+def _place(doubling: Mapping[str, float | None], easiest: float, unit: str) -> str:
+    low, high = (
+        "beyond" if end is None else f"{end:.3g}" for end in (doubling["low"], doubling["high"])
+    )
+    value = doubling["value"]
+    at = f"before {easiest:g} {unit}" if value is None else f"{value:.3g} {unit}"
+    return f"{at} ({low} to {high})"
 
 
 def _crossing(crossing: Mapping[str, Any]) -> str:
@@ -180,15 +183,21 @@ def main() -> None:
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--hypotheses", type=Path, default=scratch() / "conditions")
     given = parser.parse_args()
+    for part in given.parts.split(","):
+        if part not in PARTS:
+            parser.error(f"there is no part {part}: give some of {', '.join(PARTS)}")
+    for part in given.parts.split(","):
+        keep(part, measure(part, given.hypotheses))
+
+
+def keep(part: str, found: dict[str, Any]) -> None:
+    """Put a part into the result, beside what other runs may have put there meanwhile."""
     output = RESULTS / "conditions.json"
     earlier = json.loads(output.read_text("utf-8")) if output.exists() else {}
-    parts: dict[str, Any] = dict(earlier.get("parts", {}))
-    now = given.parts.split(",")
-    for part in now:
-        parts[part] = measure(part, given.hypotheses)
-    kept = [part for part in parts if part not in now]
-    ordered = {part: parts[part] for part in PARTS if part in parts}
-    write_result({"parts": ordered, "measured": measured(now, kept, earlier)})
+    parts = {**earlier.get("parts", {}), part: found}
+    ordered = {name: parts[name] for name in PARTS if name in parts}
+    others = [name for name in ordered if name != part]
+    write_result({"parts": ordered, "measured": measured([part], others, earlier)})
 
 
 if __name__ == "__main__":
