@@ -112,3 +112,16 @@ def test_markdown_is_tables(manifest: Path) -> None:
     lines = evaluate(manifest, "--format", "markdown", "--by", "accent").stdout.splitlines()
     assert lines[0] == "## Overall"
     assert any(line.startswith("| southern | 80.00 %") for line in lines)
+
+
+@pytest.mark.parametrize("option", ["--report", "--html"])
+def test_an_input_is_never_replaced_by_an_output(manifest: Path, option: str) -> None:
+    before = manifest.read_bytes()
+    recording = manifest.with_name("0.wav")
+    recording.write_bytes(b"precious")
+    for path in (manifest, manifest.with_name("h.jsonl"), recording):
+        result = evaluate(manifest, option, path)
+        assert result.exit_code == 2, path
+        assert "give another name" in result.stderr
+    assert manifest.read_bytes() == before
+    assert recording.read_bytes() == b"precious"

@@ -11,6 +11,7 @@ import click
 from aural.cli import exits
 from aural.cli.condition_options import condition_options
 from aural.cli.console import say, write
+from aural.cli.outputs import write_whole
 from aural.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from aural.evaluate.sweep import Sweep
 
 _FORMATS = click.Choice(["text", "markdown", "json"])
+_PICTURES = (".png", ".svg")
 _DEVICES = click.Choice(["auto", "cpu", "cuda"])
 
 
@@ -139,8 +141,9 @@ def transcribe(
     for each in gates:
         if each.measure in SLICE_MEASURES and not by:
             raise InputError(f"the gate {each} is on slices: say with --by which")
-    for path in (report, html, plot):
-        _check_writable(path)
+    inputs: list[str | Path] = [manifest, *([hypotheses] if hypotheses else [])]
+    for path, suffixes in ((report, (".json",)), (html, (".html", ".htm")), (plot, _PICTURES)):
+        _check_output(path, suffixes, inputs)
     recognition: dict[str, Any] = {
         "language": language,
         "beam_size": beam_size,
@@ -283,8 +286,8 @@ def identify_language(
     from aural.evaluate.judges import language_errors_of
     from aural.evaluate.scoring import Sampling
 
-    for path in (report, plot):
-        _check_writable(path)
+    for path, suffixes in ((report, (".json",)), (plot, _PICTURES)):
+        _check_output(path, suffixes, (manifest,))
     judges = {
         name: language_errors_of(name, device=device, compute_type=compute_type, threads=threads)
         for name in models_of(model)
@@ -302,7 +305,7 @@ def _publish(result: Report, form: str, path: Path | None, html: Path | None) ->
     from aural.evaluate.report import report_text
 
     if path is not None:
-        path.write_text(report_text(result), encoding="utf-8")
+        write_whole(path, report_text(result).encode("utf-8", "backslashreplace"))
     if html is not None:
         from aural.evaluate.page import write_page
 
@@ -360,10 +363,20 @@ def compare(
     ctx.exit(0 if _tell(check_gates(gates, result.measures())) else exits.GATE)
 
 
-def _check_writable(path: Path | None) -> None:
-    """Find out before hours of recognition, not after."""
-    if path is not None and not path.parent.is_dir():
-        raise InputError(f"{path.parent}: no such directory to write the report to")
+def _check_output(
+    path: Path | None, suffixes: tuple[str, ...], inputs: Sequence[str | Path]
+) -> None:
+    """Find out before hours of recognition, not after, and never replace an input."""
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent}: no such directory to write {path.name} to")
+    if any(Path(given).resolve() == path.resolve() for given in inputs):
+        raise InputError(f"{path} is read, so it can't be written; give another name")
+    if path.exists() and path.suffix.lower() not in suffixes:
+        raise InputError(
+            f"{path} is there and does not end in {' or '.join(suffixes)}; give another name"
+        )
 
 
 def _tell(results: tuple[GateResult, ...]) -> bool:
