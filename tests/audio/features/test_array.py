@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from aural.audio import features as f
+from aural.audio.features.array import project
 from aural.errors import InputError
 
 torch.set_num_threads(1)
@@ -41,7 +42,7 @@ def noise(*shape: int, dtype: str = "float64") -> np.ndarray:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", [(61,), (2, 61), (2, 3, 61), (0, 61), (2, 0)])
+@pytest.mark.parametrize("shape", [(61,), (2, 61), (2, 3, 61), (0, 61), (2, 0, 61), (2, 0)])
 def test_a_tensor_is_an_array(name: str, dtype: str, shape: tuple[int, ...]) -> None:
     """One formula: the same values, precision and shape, of each recording of a batch."""
     if name == "griffin_lim" and shape[-1] == 0:
@@ -62,6 +63,61 @@ def test_a_recording_in_a_batch_is_as_by_itself(name: str) -> None:
     batch = noise(2, 3, 61, dtype="float32")
     alone = np.stack([[FUNCTIONS[name](each) for each in row] for row in batch])
     np.testing.assert_array_equal(FUNCTIONS[name](batch), alone)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        f.PRESETS["kaldi"],
+        f.PRESETS["whisper"],
+        f.kaldi_options(snip_edges=False, energy="raw", gain=0.3),
+    ],
+    ids=["kaldi", "whisper", "kaldi-mirrored"],
+)
+def test_layout_in_memory_changes_no_bit(options: f.LogMelOptions) -> None:
+    """Recordings by themselves, in C or Fortran order, transposed, in any chunks: the same."""
+    batch = noise(2, 3, 9000, dtype="float32")
+    alone = np.stack([[f.log_mel(each, options) for each in row] for row in batch])
+    stereo = np.ascontiguousarray(batch[0].T).T  # as of a file's (time, channel)
+    np.testing.assert_array_equal(f.log_mel(stereo, options), alone[0])
+    np.testing.assert_array_equal(f.log_mel(stereo[0], options), alone[0, 0])
+    swapped = np.ascontiguousarray(batch.swapaxes(0, 1)).swapaxes(0, 1)
+    for laid in (batch, np.asfortranarray(batch), swapped):
+        np.testing.assert_array_equal(f.log_mel(laid, options), alone)
+        stream = f.LogMelStream(options)
+        pieces = np.split(laid, [1, 2, 150, 700, 5000], axis=-1)
+        parts = [*(stream.push(piece) for piece in pieces), stream.finish()]
+        streamed = options.limited(np.concatenate(parts, axis=-1))
+        np.testing.assert_array_equal(streamed, alone)
+
+
+def test_a_parameter_is_a_tensor_and_a_memory_map_an_array(tmp_path) -> None:
+    samples = noise(9000, dtype="float32")
+    samples.tofile(tmp_path / "samples")
+    mapped = np.memmap(tmp_path / "samples", np.float32, "r")
+    for function in (f.stft, f.log_mel, f.mfcc, f.cqt):
+        np.testing.assert_array_equal(function(mapped), function(samples))
+        given = torch.nn.Parameter(torch.from_numpy(samples))
+        found = function(given)
+        torch.testing.assert_close(found.detach(), function(torch.from_numpy(samples)))
+        found.abs().sum().backward()
+        assert given.grad.abs().max() > 0
+    np.testing.assert_array_equal(f.pad_batch([mapped, samples[:10]]).values[0], samples)
+    both = f.pad_batch([torch.zeros(3), torch.nn.Parameter(torch.ones(2))])
+    assert both.values.tolist() == [[0, 0, 0], [1, 1, 0]]
+
+
+def test_filters_are_built_once_for_the_pieces_of_a_stream() -> None:
+    calls = []
+
+    def matrix(key: int) -> np.ndarray:
+        calls.append(key)
+        return np.eye(3) * key
+
+    for rows in (torch.ones(2, 3), torch.ones(2, 3, dtype=torch.float64)):
+        for _ in range(3):
+            assert (project(matrix, 5, rows) == 5 * torch.eye(3).sum(1)[:, None]).all()
+    assert calls == [5]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -302,6 +302,14 @@ def test_pieces_must_be_alike() -> None:
         {"fmin": 0.0},
         {"fmin": math.nan},
         {"filter_scale": 0.0},
+        {"fmin": math.inf},
+        {"fmin": 1e-4},
+        {"fmin": 5e-324},
+        {"filter_scale": 1e300},
+        {"n_bins": 2 * 10**9},
+        {"bins_per_octave": 10**6},
+        {"bins_per_octave": 1, "n_bins": 1 << 14},
+        {"tuning": -200},
         {"tuning": math.inf},
         {"norm": 3},
         {"n_bins": 101},
@@ -394,6 +402,34 @@ def test_gradient_reaches_power_through_chroma() -> None:
         assert torch.autograd.gradcheck(lambda x, norm=norm: chroma(x, 8000, norm=norm), held)
 
 
+@pytest.mark.parametrize("norm", [0.5, 1, 2, 3.5, math.inf])
+def test_gradient_where_a_frame_is_silent_is_finite(norm: float) -> None:
+    """And elsewhere that of the frames by themselves."""
+    rng = torch.Generator().manual_seed(0)
+    power = torch.rand(33, 3, dtype=torch.float64, generator=rng)
+    power[:, 1] = 0
+    weights = torch.rand(12, 3, dtype=torch.float64, generator=rng)
+    gradients = []
+    for held in (power.clone().requires_grad_(), power[:, [0, 2]].clone().requires_grad_()):
+        kept = weights if held.shape[1] == 3 else weights[:, [0, 2]]
+        (chroma(held, 8000, norm=norm) * kept).sum().backward()
+        gradients.append(held.grad)
+    assert torch.isfinite(gradients[0]).all()
+    torch.testing.assert_close(gradients[0][:, [0, 2]], gradients[1])
+    magnitude = torch.zeros(84, 3, dtype=torch.float64)
+    magnitude[9, 0] = magnitude[40, 2] = 1.0  # most classes are 0 there too
+    magnitude.requires_grad_()
+    chroma_cqt(magnitude, norm=norm).square().sum().backward()
+    assert torch.isfinite(magnitude.grad).all()
+
+
+@pytest.mark.parametrize("shape", [(2, 0, 100), (0, 100), (0, 2, 30000)])
+def test_a_batch_of_nothing_has_its_shape(shape: tuple[int, ...]) -> None:
+    expected = (*shape[:-1], 84, CQTOptions().frames(shape[-1]))
+    assert cqt(np.zeros(shape, np.float32)).shape == expected
+    assert tuple(cqt(torch.zeros(shape)).shape) == expected
+
+
 def test_chroma_refuses_what_does_not_fit() -> None:
     with pytest.raises(InputError, match="83 bins"):
         chroma_cqt(np.zeros((83, 3), np.float32))
@@ -405,5 +441,13 @@ def test_chroma_refuses_what_does_not_fit() -> None:
         chroma(np.zeros(1025, np.float32), RATE)
     with pytest.raises(InputError, match="norm is -1"):
         chroma(np.zeros((1025, 2), np.float32), RATE, norm=-1)
-    with pytest.raises(InputError, match="give numbers above 0"):
+    with pytest.raises(InputError, match="norm is 'max'; give inf"):
+        chroma(np.zeros((1025, 2), np.float32), RATE, norm="max")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="n_fft is 0; give a whole number of at least 2"):
         chroma(np.zeros((1, 2), np.float32), RATE)
+    with pytest.raises(InputError, match="n_chroma is 100000000; give at most 1200"):
+        chroma(np.zeros((1025, 2), np.float32), RATE, n_chroma=10**8)
+    with pytest.raises(InputError, match="sample_rate is nan; give a number above 0"):
+        chroma(np.zeros((1025, 2), np.float32), math.nan)
+    with pytest.raises(InputError, match="tuning is nan; give a part of a class"):
+        chroma(np.zeros((1025, 2), np.float32), RATE, tuning=math.nan)

@@ -108,6 +108,11 @@ def test_windows_of_one_sample_and_povey() -> None:
         ({"window_at": "end"}, "unknown place of the window 'end'"),
         ({"padding": (1, -1)}, "padding is -1"),
         ({"padding": (1,)}, r"padding is \(1,\); give \(before, after\)"),
+        ({"padding": [200, 40]}, r"padding is \[200, 40\]; give \(before, after\), a tuple"),
+        ({"padding": 5}, r"padding is 5; give \(before, after\), a tuple"),
+        ({"padding": (0, 10**9)}, "padding is 1000000000; give at most 16777216"),
+        ({"n_fft": 10**9}, "n_fft is 1000000000; give at most 1048576"),
+        ({"hop_length": 1 << 62}, "hop_length is .*; give at most"),
     ],
 )
 def test_options_out_of_range_are_refused(fault: dict, message: str) -> None:

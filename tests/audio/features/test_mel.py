@@ -1,3 +1,4 @@
+import math
 import os
 from dataclasses import replace
 
@@ -184,6 +185,14 @@ def test_what_is_not_one_channel_or_not_whisper_is_named() -> None:
         {"sample_rate": 0},
         {"power": -1.0},
         {"epsilon": -1e-9},
+        {"epsilon": math.nan},
+        {"power": math.nan},
+        {"power": math.inf},
+        {"sample_rate": math.nan},
+        {"sample_rate": math.inf},
+        {"sample_rate": 10**400},
+        {"n_mels": 10**7},
+        {"n_mels": 4096, "n_fft": 1 << 20},
     ],
 )
 def test_options_out_of_range_are_refused(fault: dict) -> None:
@@ -208,6 +217,13 @@ def test_unknown_window_names_the_choices() -> None:
         (lambda: LogMelOptions(floor=0), "floor is 0; give a number above 0"),
         (lambda: LogMelOptions(logarithm="log2"), "unknown logarithm 'log2'; .*ln, log10"),
         (lambda: LogMelOptions(dynamic_range=-1.0), "dynamic_range is -1.0"),
+        (lambda: LogMelOptions(dynamic_range=math.nan), "dynamic_range is nan; give 0 or more"),
+        (lambda: LogMelOptions(scale=math.nan), "scale is nan; give a finite number"),
+        (lambda: LogMelOptions(offset=math.inf), "offset is inf; give a finite number"),
+        (lambda: LogMelOptions(floor=math.inf), "floor is inf; give a number above 0"),
+        (lambda: log_mel(np.zeros(9), MelOptions()), "options are MelOptions; give LogMelOptions"),
+        (lambda: Conditioning(gain=math.inf), "gain is inf"),
+        (lambda: Conditioning(energy_floor=math.nan), "energy_floor is nan; give 0 or more"),
         (lambda: Conditioning(gain=0), "gain is 0"),
         (lambda: Conditioning(pre_emphasis=1.5), "pre_emphasis is 1.5; give 0 to 1"),
         (lambda: Conditioning(energy="loud"), "unknown energy 'loud'; .*raw, windowed"),

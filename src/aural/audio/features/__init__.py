@@ -5,11 +5,12 @@ for each bin, mel or coefficient; float64 stays float64. NumPy arrays and torch 
 the same formulas: of a tensor the result is a tensor on its device, with gradients. Each of the
 leading dimensions is a recording by itself.
 
-One frame's result never depends on its neighbours or on how the recording was cut, so a stream
-fed in any chunks gives the offline result, of NumPy arrays bit for bit. A sample that is not
-finite makes what is not finite of the frames it is in, and of no others. With NumPy the work is
-done in blocks of frames that stay in the processor's cache; that, float32 transforms and a product
-with only the non-zero part of the filters is where the speed comes from.
+One frame's result never depends on its neighbours (but for the last bits of constant-Q and chroma,
+which are BLAS products) or on how the recording was cut, so a stream fed in any chunks gives the
+offline result, of NumPy arrays bit for bit. A sample that is not finite makes what is not finite
+of the frames it is in, and of no others; of the constant-Q transform, of the frames near it. With
+NumPy the work is done in blocks of frames that stay in the processor's cache; that, float32
+transforms and a product with only the non-zero part of the filters is where the speed comes from.
 """
 
 from aural.audio.features.batch import (

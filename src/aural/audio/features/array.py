@@ -85,7 +85,7 @@ def as_spectrogram(values: Array, what: str = "spectrogram") -> Array:
 
 def rfft(array: Array, n: int) -> Array:
     """The real transform of the last axis, cut or zero-padded to n."""
-    if array.shape[0] == 0:  # which SciPy refuses
+    if 0 in array.shape[:-1]:  # which SciPy and torch refuse
         return filled((*array.shape[:-1], n // 2 + 1), 0j, array)
     if is_numpy_array(array):
         import scipy.fft
@@ -96,7 +96,7 @@ def rfft(array: Array, n: int) -> Array:
 
 def irfft(array: Array, n: int) -> Array:
     """The inverse of `rfft`: n real values on the last axis."""
-    if array.shape[0] == 0:
+    if 0 in array.shape[:-1]:
         return filled((*array.shape[:-1], n), 0.0, array.real)
     if is_numpy_array(array):
         import scipy.fft
@@ -140,7 +140,7 @@ def project(matrix: Callable[[Key], np.ndarray], key: Key, rows: Array) -> Array
     """matrix(key), shape = (m, n), of every row: (..., frame, n) to (..., m, frame)."""
     if not is_numpy_array(rows):
         xp = namespace(rows)
-        return xp.matmul(like(matrix(key), rows), xp.matrix_transpose(rows))
+        return xp.matmul(like(_dense(matrix, key), rows), xp.matrix_transpose(rows))
     # Row by row over the non-zeros, each frame by itself: a BLAS product would round a frame
     # differently depending on how many frames are beside it.
     sparse = _sparse(matrix, key, rows.dtype)
@@ -148,6 +148,12 @@ def project(matrix: Callable[[Key], np.ndarray], key: Key, rows: Array) -> Array
         return sparse @ np.ascontiguousarray(rows.T)
     flat = sparse @ np.ascontiguousarray(rows.reshape(-1, rows.shape[-1]).T)
     return np.moveaxis(flat.reshape(flat.shape[0], *rows.shape[:-1]), 0, -2)
+
+
+@lru_cache(maxsize=32)
+def _dense(matrix: Callable[[Key], np.ndarray], key: Key) -> np.ndarray:
+    """Not a tensor: one made in torch's inference mode would be of no use with gradients."""
+    return matrix(key)
 
 
 @lru_cache(maxsize=32)

@@ -28,6 +28,7 @@ import numpy as np
 from array_api_compat import device, is_array_api_obj
 
 from aural.audio.features.array import namespace
+from aural.audio.features.frames import check_whole
 from aural.errors import InputError, UnknownName
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ def pad_batch(
     """
     if side not in get_args(Side):
         raise UnknownName("side", side, get_args(Side))
-    if multiple_of is not None and multiple_of < 1:
-        raise InputError(f"multiple_of is {multiple_of}; give a whole number above 0")
+    if multiple_of is not None:
+        check_whole("multiple_of", multiple_of, 1)
     _check_alike(signals)
     xp, first = namespace(signals[0]), signals[0]
     sizes = [signal.shape[-1] for signal in signals]
@@ -84,9 +85,15 @@ def length_mask(lengths: Array, total: int | None = None, side: Side = "right") 
 
     total: None is the longest.
     """
+    if not is_array_api_obj(lengths) or lengths.ndim != 1:
+        shape = f" of shape {tuple(lengths.shape)}" if is_array_api_obj(lengths) else ""
+        raise InputError(
+            f"lengths are a {type(lengths).__name__}{shape}; give an array or tensor of (item,)"
+        )
     xp = namespace(lengths)
     if total is None:
         total = int(xp.max(lengths)) if lengths.shape[0] else 0
+    check_whole("total", total, 0)
     places = xp.arange(total, device=device(lengths))
     if side == "left":
         places = xp.flip(places, axis=0)
@@ -100,14 +107,14 @@ def frame_mask(mask: Array, hop_length: int, frames: int | None = None) -> Array
     ceil(n / hop_length) real frames. frames: how many there are; None is the same for the whole
     mask. More than that are padding, and it may be fewer.
     """
-    if hop_length < 1:
-        raise InputError(f"hop_length is {hop_length}; give a whole number above 0")
+    check_whole("hop_length", hop_length, 1)
+    if not is_array_api_obj(mask) or mask.ndim == 0:
+        raise InputError(f"the mask is {mask!r:.40}; give an array or tensor of (..., time)")
     xp = namespace(mask)
     kept = mask[..., ::hop_length]
     if frames is None:
         return kept
-    if frames < 0:
-        raise InputError(f"frames is {frames}; give 0 or more")
+    check_whole("frames", frames, 0)
     missing = max(0, frames - kept.shape[-1])
     rest = xp.zeros((*kept.shape[:-1], missing), dtype=mask.dtype, device=device(mask))
     return xp.concat((kept[..., :frames], rest), axis=-1)
@@ -134,8 +141,10 @@ def batches_by_length(
     """
     sizes = _checked_lengths(lengths)
     _check_limits(sizes, batch_size, max_total)
-    if buckets is not None and (buckets < 1 or rng is None):
-        raise InputError(f"buckets is {buckets}; give a number above 0, and rng to shuffle with")
+    if buckets is not None:
+        check_whole("buckets", buckets, 1)
+        if rng is None:
+            raise InputError(f"buckets is {buckets}; give rng too, to shuffle with")
     order = np.arange(len(sizes)) if rng is None else rng.permutation(len(sizes))
     order = order[np.argsort(sizes[order], kind="stable")]
     groups = [order]
@@ -181,8 +190,10 @@ def _check_alike(signals: Sequence[Array]) -> None:
     for index, signal in enumerate(signals):
         if not is_array_api_obj(signal) or signal.ndim == 0:
             raise InputError(f"signal {index} is {signal!r:.40}; give an array of (..., time)")
+        if namespace(signal) is not namespace(signals[0]):
+            kinds = type(signal).__name__, type(signals[0]).__name__
+            raise InputError(f"signal {index} has kind {kinds[0]}, signal 0 has {kinds[1]}")
         for what, own, other in (
-            ("kind", type(signal).__name__, type(signals[0]).__name__),
             ("type", signal.dtype, signals[0].dtype),
             ("shape", tuple(signal.shape[:-1]), tuple(signals[0].shape[:-1])),
         ):
@@ -204,8 +215,8 @@ def _checked_lengths(lengths: Sequence[float] | np.ndarray) -> np.ndarray:
 def _check_limits(sizes: np.ndarray, batch_size: int | None, max_total: float | None) -> None:
     if batch_size is None and max_total is None:
         raise InputError("give batch_size, or max_total, or both")
-    if batch_size is not None and batch_size < 1:
-        raise InputError(f"batch_size is {batch_size}; give a whole number above 0")
+    if batch_size is not None:
+        check_whole("batch_size", batch_size, 1)
     if max_total is not None and sizes.size and not sizes.max() <= max_total:
         index = int(sizes.argmax())
         raise InputError(

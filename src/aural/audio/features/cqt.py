@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Integral
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -33,7 +34,7 @@ from aural.audio.features.array import (
     side_by_side,
     unworried,
 )
-from aural.audio.features.frames import check_above, check_whole
+from aural.audio.features.frames import LONGEST, MOST, check_above, check_whole, is_number
 from aural.errors import InputError, UnknownName
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ BLOCK_FRAMES = 128
 TILE = (32, 128, 64)
 """Frames, samples and columns of one product: at most 2**18 multiplications, which OpenBLAS does
 in the thread that asks. Handing so little to others costs 20 ms where they are busy."""
+
+MOST_WEIGHTS = 1 << 26
+"""Bins times samples of the longest kernel; nine octaves of 60 bins at 44.1 kHz fit."""
 
 PIECE = 1 << 17
 """Samples halved at once: they stay in a core's second-level cache."""
@@ -79,21 +83,32 @@ class CQTOptions:
     filter_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate", "hop_length", "n_bins", "bins_per_octave"):
-            check_whole(name, getattr(self, name), 1)
+        most = {"sample_rate": MOST, "hop_length": MOST, "n_bins": 1 << 14, "bins_per_octave": 1200}
+        for name, limit in most.items():
+            check_whole(name, getattr(self, name), 1, limit)
         for name in ("fmin", "filter_scale"):
             check_above(name, getattr(self, name))
-        if not math.isfinite(self.tuning):
-            raise InputError(f"tuning is {self.tuning}; give a part of a bin, such as 0.25")
+        if not is_number(self.tuning) or abs(self.tuning) > self.bins_per_octave:
+            raise InputError(
+                f"tuning is {self.tuning!r}; give a part of a bin, such as 0.25, and at most the "
+                f"{self.bins_per_octave} of an octave"
+            )
         if self.norm not in (1, 2):
             raise InputError(f"norm is {self.norm}; give 1 or 2")
         if self.window not in get_args(CQTWindow):
             raise UnknownName("window", self.window, get_args(CQTWindow))
-        top = float(self.frequencies[-1])
+        with np.errstate(over="ignore", divide="ignore"):
+            top, longest = float(self.frequencies[-1]), float(self.lengths[0])
         if top * (1 + 1 / self.quality) > self.sample_rate / 2:
             raise InputError(
                 f"the highest of {self.n_bins} bins is at {top:.0f} Hz; give fewer bins or a lower "
                 f"fmin, so that it stays below half the rate of {self.sample_rate} Hz"
+            )
+        if longest * self.n_bins > MOST_WEIGHTS:
+            raise InputError(
+                f"the lowest of {self.n_bins} bins has a kernel of {longest:.3g} samples; give a "
+                "higher fmin, fewer bins, or a smaller bins_per_octave or filter_scale, so that "
+                f"bins times samples are at most {MOST_WEIGHTS}"
             )
 
     @property
@@ -195,7 +210,7 @@ class CQTStream:
             self._before = -(-longest // unit) * unit
             self._feed(filled((*samples.shape[:-1], self._before), 0.0, samples))
         known, given = (
-            (type(each), each.dtype, tuple(each.shape[:-1])) for each in (self._like, samples)
+            (namespace(each), each.dtype, tuple(each.shape[:-1])) for each in (self._like, samples)
         )
         if known != given:
             raise InputError(
@@ -256,7 +271,7 @@ def _product(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     height, depth, width = TILE
     whole, columns = weights.shape
     step = -(-whole // -(-whole // depth))
-    tiles = rows.reshape(*rows.shape[:-2], -1, height, whole)
+    tiles = rows.reshape(*rows.shape[:-2], rows.shape[-2] // height, height, whole)
     made = np.zeros((*tiles.shape[:-1], columns), rows.dtype)
     for first in range(0, columns, width):
         part = made[..., first : first + width]
@@ -440,7 +455,7 @@ def chroma_cqt(
 
 def _classes(options: CQTOptions, n_chroma: int) -> np.ndarray:
     """The pitch class of each bin, 0 being C; shape = (n_bins,)."""
-    if n_chroma < 1 or options.bins_per_octave % n_chroma:
+    if not isinstance(n_chroma, Integral) or n_chroma < 1 or options.bins_per_octave % n_chroma:
         raise InputError(
             f"n_chroma is {n_chroma}; give a divisor of the {options.bins_per_octave} bins of an "
             "octave"
@@ -460,10 +475,16 @@ def chroma_filters(
     classes, of a bin's width or one class; columns of square sum 1 are then weighted by a Gaussian
     over octaves around 440 Hz * 2, two octaves wide. tuning: part of a class above A = 440 Hz.
     """
-    if n_fft < 2 or n_chroma < 1 or sample_rate <= 0:
+    check_above("sample_rate", sample_rate)
+    check_whole("n_fft", n_fft, 2, LONGEST)
+    check_whole("n_chroma", n_chroma, 1, 1200)
+    if n_chroma * n_fft > MOST_WEIGHTS:
         raise InputError(
-            f"sample_rate {sample_rate}, n_fft {n_fft}, n_chroma {n_chroma}; give numbers above 0"
+            f"n_chroma is {n_chroma} and n_fft {n_fft}; give fewer, so that their product is at "
+            f"most {MOST_WEIGHTS}"
         )
+    if not is_number(tuning) or abs(tuning) > n_chroma:
+        raise InputError(f"tuning is {tuning!r}; give a part of a class, such as 0.25")
     lowest_a = 440 / 16 * 2 ** (tuning / n_chroma)
     bins = np.arange(1, n_fft // 2 + 2) * (sample_rate / n_fft)
     pitch = n_chroma * np.log2(bins / lowest_a)
@@ -483,13 +504,18 @@ def _scaled(values: Array, norm: float | None) -> Array:
     """Every frame divided by its norm, unless it is as good as silent."""
     if norm is None:
         return values
-    if not norm > 0:
-        raise InputError(f"norm is {norm}; give inf, a number above 0, or None")
+    if norm != math.inf and not (is_number(norm) and norm > 0):
+        raise InputError(f"norm is {norm!r}; give inf, a number above 0, or None")
     xp = namespace(values)
     size = xp.abs(values)
+    largest = xp.max(size, axis=-2, keepdims=True)
+    silent = largest < xp.finfo(values.dtype).smallest_normal
+    scale = xp.where(silent, xp.ones_like(largest), largest)
+    scaled = values / scale
     if norm == math.inf:
-        size = xp.max(size, axis=-2, keepdims=True)
-    else:
-        size = xp.sum(size**norm, axis=-2, keepdims=True) ** (1 / norm)
-    small = size < xp.finfo(values.dtype).smallest_normal
-    return values / xp.where(small, xp.ones_like(size), size)
+        return scaled
+    # No root or power of 0, where their slopes may be infinite and gradients would be NaN.
+    one, nothing = xp.ones_like(size), size == 0
+    powers = xp.where(nothing, one, size / scale) ** norm
+    total = xp.sum(xp.where(nothing, xp.zeros_like(size), powers), axis=-2, keepdims=True)
+    return scaled / xp.where(silent, xp.ones_like(total), total) ** (1 / norm)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from numbers import Integral
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -33,6 +33,12 @@ PadMode = Literal["reflect", "constant", "symmetric"]
 
 BLOCK_FRAMES = 256
 """Frames computed at once: their windows and spectra fit in a core's second-level cache."""
+
+LONGEST = 1 << 20
+"""Samples of a transform, 22 s at 48 kHz; more is a slip that would take the memory."""
+
+MOST = 1 << 30
+"""Of a rate in Hz, and of samples between frames."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +65,17 @@ class STFTOptions:
     pad_mode: PadMode = "reflect"
 
     def __post_init__(self) -> None:
-        check_whole("n_fft", self.n_fft, 1)
-        check_whole("hop_length", self.hop_length, 1)
+        check_whole("n_fft", self.n_fft, 1, LONGEST)
+        check_whole("hop_length", self.hop_length, 1, MOST)
         if self.win_length is not None:
             check_whole("win_length", self.win_length, 1)
             if self.win_length > self.n_fft:
                 raise InputError(f"win_length is {self.win_length}; give 1 to n_fft ({self.n_fft})")
         if self.padding is not None:
-            if len(self.padding) != 2:
-                raise InputError(f"padding is {self.padding}; give (before, after)")
+            if not isinstance(self.padding, tuple) or len(self.padding) != 2:
+                raise InputError(f"padding is {self.padding}; give (before, after), a tuple")
             for added in self.padding:
-                check_whole("padding", added, 0)
+                check_whole("padding", added, 0, 16 * LONGEST)
         for kind, name, choices in (
             ("window", self.window, get_args(Window)),
             ("place of the window", self.window_at, ("centre", "start")),
@@ -103,14 +109,30 @@ class STFTOptions:
 
 def check_above(name: str, value: float) -> None:
     """InputError unless the option's value is above 0."""
-    if not value > 0:
-        raise InputError(f"{name} is {value}; give a number above 0")
+    if not (is_number(value) and value > 0):
+        raise InputError(f"{name} is {value!r}; give a number above 0")
 
 
-def check_whole(name: str, value: object, least: int) -> None:
-    """InputError unless the option's value is a whole number of at least so much."""
+def check_not_below(name: str, value: float, least: float = 0) -> None:
+    """InputError unless the option's value is a number of at least so much."""
+    if not (is_number(value) and value >= least):
+        raise InputError(f"{name} is {value!r}; give {least} or more")
+
+
+def check_whole(name: str, value: object, least: int, most: int | None = None) -> None:
+    """InputError unless the option's value is a whole number from least to most."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
         raise InputError(f"{name} is {value}; give a whole number of at least {least}")
+    if most is not None and int(value) > most:
+        raise InputError(f"{name} is {value}; give at most {most}")
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a real number that a float holds, neither NaN nor infinite."""
+    try:
+        return isinstance(value, Real) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def window(name: Window, length: int, periodic: bool = True) -> np.ndarray:
@@ -228,8 +250,9 @@ class FrameStream:
     def _welcome(self, samples: Array) -> None:
         if self._fresh:
             self._begin(samples[..., :0])
+        # Not the type: a parameter is a tensor, a memory map an array.
         known, given = (
-            (type(each), tuple(each.shape[:-1]), each.dtype) for each in (self.like, samples)
+            (namespace(each), tuple(each.shape[:-1]), each.dtype) for each in (self.like, samples)
         )
         if known != given:
             raise InputError(
@@ -250,6 +273,8 @@ class FrameStream:
         for first in range(0, samples.shape[-1], step):
             piece = samples[..., first : first + step]
             signal = xp.concat((self._pending, piece), axis=-1)
+            if is_numpy_array(signal):  # a sum over samples rounds as they lie in memory
+                signal = np.ascontiguousarray(signal)
             signal, self._skip = signal[..., self._skip :], max(0, self._skip - signal.shape[-1])
             size = signal.shape[-1]
             count = max(0, 1 + (size - length) // hop)

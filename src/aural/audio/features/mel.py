@@ -28,11 +28,14 @@ from aural.audio.features.array import (
     unworried,
 )
 from aural.audio.features.frames import (
+    MOST,
     FrameStream,
     STFTOptions,
     check_above,
+    check_not_below,
     check_whole,
     frame_window,
+    is_number,
 )
 from aural.audio.features.stft import magnitudes
 from aural.errors import InputError, UnknownName
@@ -42,6 +45,10 @@ if TYPE_CHECKING:
 
 MelScale = Literal["slaney", "htk", "kaldi"]
 Energy = Literal["raw", "windowed"]
+
+MOST_MELS = 4096
+MOST_WEIGHTS = 1 << 24
+"""Of all filters, 128 MB of float64."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,7 @@ class Conditioning:
 
     def __post_init__(self) -> None:
         check_above("gain", self.gain)
+        check_not_below("energy_floor", self.energy_floor)
         if not 0 <= self.pre_emphasis <= 1:
             raise InputError(f"pre_emphasis is {self.pre_emphasis}; give 0 to 1")
         if self.energy is not None and self.energy not in get_args(Energy):
@@ -103,11 +111,15 @@ class MelOptions(STFTOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_whole("n_mels", self.n_mels, 1)
+        check_whole("n_mels", self.n_mels, 1, MOST_MELS)
+        if self.n_mels * self.bins > MOST_WEIGHTS:
+            raise InputError(
+                f"n_mels is {self.n_mels} and n_fft {self.n_fft}; give fewer, so that n_mels times "
+                f"n_fft // 2 + 1 is at most {MOST_WEIGHTS}"
+            )
         for name in ("sample_rate", "power"):
             check_above(name, getattr(self, name))
-        if self.epsilon < 0:
-            raise InputError(f"epsilon is {self.epsilon}; give 0 or more")
+        check_not_below("epsilon", self.epsilon)
         half = self.sample_rate / 2
         if not 0 <= self.fmin < self.top <= half:
             raise InputError(
@@ -301,8 +313,11 @@ class LogMelOptions:
         check_above("floor", self.floor)
         if self.logarithm not in ("ln", "log10"):
             raise UnknownName("logarithm", self.logarithm, ("ln", "log10"))
-        if self.dynamic_range is not None and self.dynamic_range < 0:
-            raise InputError(f"dynamic_range is {self.dynamic_range}; give 0 or more, or None")
+        for name in ("scale", "offset"):
+            if not is_number(getattr(self, name)):
+                raise InputError(f"{name} is {getattr(self, name)!r}; give a finite number")
+        if self.dynamic_range is not None:
+            check_not_below("dynamic_range", self.dynamic_range)
 
     def of(self, mel: Array, owned: bool = False) -> Array:
         """Mel energies in logarithms, without dynamic_range; in the same memory where owned."""
@@ -341,7 +356,7 @@ def kaldi_options(
     the floor is float32's epsilon. snip_edges: only frames that lie within the signal; otherwise
     one each hop, the ends mirrored. gain: 32768 for what expects the 16-bit scale.
     """
-    check_whole("sample_rate", sample_rate, 100)
+    check_whole("sample_rate", sample_rate, 100, MOST)
     length, hop = sample_rate * 25 // 1000, sample_rate // 100
     before = length // 2 - hop // 2
     beyond = (0, 0) if snip_edges else (before, length - hop + hop // 2 * 2 - length // 2)
@@ -413,8 +428,11 @@ def log_mel(samples: Array, options: str | LogMelOptions = "whisper") -> Array:
 
 def named(options: str | LogMelOptions) -> LogMelOptions:
     """The options themselves, or those of a preset."""
-    if not isinstance(options, str):
+    if isinstance(options, LogMelOptions):
         return options
+    if not isinstance(options, str):
+        kind = type(options).__name__
+        raise InputError(f"options are {kind}; give LogMelOptions or the name of a preset")
     if options not in PRESETS:
         raise UnknownName("log-mel preset", options, tuple(PRESETS))
     return PRESETS[options]

@@ -19,7 +19,7 @@ from aural.audio.features.array import (
     side_by_side,
     unworried,
 )
-from aural.audio.features.frames import BLOCK_FRAMES, check_whole
+from aural.audio.features.frames import BLOCK_FRAMES, check_whole, is_number
 from aural.audio.features.mel import (
     PRESETS,
     LogMelOptions,
@@ -57,7 +57,7 @@ class MFCCOptions:
             )
         if self.norm not in ("ortho", None):
             raise UnknownName("DCT norm", self.norm, ("ortho",))
-        if self.lifter < 0 or self.lifter_from not in (0, 1):
+        if not is_number(self.lifter) or self.lifter < 0 or self.lifter_from not in (0, 1):
             raise InputError(
                 f"lifter is {self.lifter} from {self.lifter_from}; give 0 or more, from 0 or 1"
             )
@@ -86,8 +86,11 @@ def mfcc(samples: Array, options: str | MFCCOptions = "librosa") -> Array:
 
 def named(options: str | MFCCOptions) -> MFCCOptions:
     """The options themselves, or those of a preset."""
-    if not isinstance(options, str):
+    if isinstance(options, MFCCOptions):
         return options
+    if not isinstance(options, str):
+        kind = type(options).__name__
+        raise InputError(f"options are {kind}; give MFCCOptions or the name of a preset")
     if options not in MFCC_PRESETS:
         raise UnknownName("MFCC preset", options, tuple(MFCC_PRESETS))
     return MFCC_PRESETS[options]
@@ -143,12 +146,12 @@ def _lifted_dct(options: MFCCOptions) -> np.ndarray:
 def delta(features: Array, width: int = 9, order: int = 1, mode: DeltaMode = "interp") -> Array:
     """The order-th derivative of each row in time, in units a frame: (..., frame), as given.
 
-    width: frames that are looked at, odd. Savitzky and Golay's: a polynomial of degree order is
-    fitted, as librosa.feature.delta does it; mode says what lies beyond the ends: "interp" takes
-    the fit of the first or last width frames, "nearest" repeats the outermost frame, "mirror"
-    reflects about it, "constant" is 0, "wrap" goes round. mode "replicate" is Kaldi's: regression
-    weights, applied order times over to features whose outermost frame is repeated; torchaudio's
-    deltas of deltas are two calls of order 1.
+    width: frames that are looked at, odd, 3 to 2001; order: 1 to 4. Savitzky and Golay's: a
+    polynomial of degree order is fitted, as librosa.feature.delta does it; mode says what lies
+    beyond the ends: "interp" takes the fit of the first or last width frames, "nearest" repeats
+    the outermost frame, "mirror" reflects about it, "constant" is 0, "wrap" goes round. mode
+    "replicate" is Kaldi's: regression weights, applied order times over to features whose
+    outermost frame is repeated; torchaudio's deltas of deltas are two calls of order 1.
 
     InputError where "interp" has fewer frames than width.
     """
@@ -176,8 +179,8 @@ def _as_features(features: Array) -> Array:
 
 def check_delta(width: int, order: int, mode: str) -> None:
     """InputError for what `delta` does not know."""
-    check_whole("width", width, 3)
-    check_whole("order", order, 1)
+    check_whole("width", width, 3, 2001)
+    check_whole("order", order, 1, 4)
     if width % 2 == 0:
         raise InputError(f"width is {width}; give an odd number of frames")
     if mode not in get_args(DeltaMode):

@@ -17,6 +17,7 @@ from aural.audio.features.array import (
     namespace,
     unworried,
 )
+from aural.audio.features.frames import MOST, check_not_below, check_whole
 from aural.errors import InputError
 
 
@@ -30,6 +31,7 @@ def z_normalise(
     that broadcasts to it. Constant values, and those all masked, become 0.
     """
     values = as_real(values, "values")
+    check_not_below("epsilon", epsilon)
     if not -values.ndim <= axis < values.ndim:
         raise InputError(f"axis is {axis}; the values have {values.ndim} axes")
     if 0 in values.shape:
@@ -59,6 +61,7 @@ def cmvn(
     mask: shape = (..., frame). A feature that never changes becomes 0.
     """
     features = as_spectrogram(features, "features")
+    check_not_below("epsilon", epsilon)
     if mask is not None:
         mask = _frame_mask_of(mask, features)
     if variance or 0 in features.shape:
@@ -93,8 +96,7 @@ def sliding_cmvn(
     """
     features = as_spectrogram(features, "features")
     for name, value in (("window", window), ("min_window", min_window)):
-        if value < 1:
-            raise InputError(f"{name} is {value}; give at least 1 frame")
+        check_whole(name, value, 1, MOST)
     frames = features.shape[-1]
     if 0 in features.shape:
         return features

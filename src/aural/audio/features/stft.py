@@ -5,6 +5,7 @@ Spectra are complex of shape (..., n_fft // 2 + 1, frame); the window is not nor
 
 from __future__ import annotations
 
+import math
 from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
@@ -33,6 +34,9 @@ from aural.audio.features.frames import (
     STFTOptions,
     Window,
     as_signal,
+    check_above,
+    check_not_below,
+    check_whole,
     frame,
     frame_window,
     window,
@@ -82,8 +86,7 @@ def power_spectrogram(
     power: float = 2.0,
 ) -> Array:
     """|stft| ** power: real, (..., n_fft // 2 + 1, options.frames(time)); power 1 is magnitude."""
-    if power <= 0:
-        raise InputError(f"power is {power}; give a number above 0")
+    check_above("power", power)
 
     def transform(cut: Array) -> Array:
         spectrum = rfft(cut * like(frame_window(options), cut), options.n_fft)
@@ -132,10 +135,11 @@ def istft(
     count, shape = spectrum.shape[-1], options.frame_length
     before, after = options.pads
     covered = (count - 1) * options.hop_length + shape if count else 0
+    most = max(0, covered - before)
     if length is None:
         length = max(0, covered - before - after)
-    elif not 0 <= length <= max(0, covered - before):
-        most = max(0, covered - before)
+    check_whole("length", length, 0)
+    if length > most:
         raise InputError(f"length is {length}; {count} frames cover 0 to {most} samples")
     xp = namespace(spectrum)
     if length == 0:
@@ -214,12 +218,13 @@ def griffin_lim(
     """
     magnitude = as_spectrogram(magnitude, "magnitude")
     _check_bins(magnitude, options)
-    if iterations < 0 or momentum < 0:
-        raise InputError(f"iterations is {iterations}, momentum {momentum}; give 0 or more")
+    check_whole("iterations", iterations, 0)
+    check_not_below("momentum", momentum)
     count = magnitude.shape[-1]
     if length is None:
         covered = (count - 1) * options.hop_length + options.frame_length
         length = max(0, covered - sum(options.pads)) if count else 0
+    check_whole("length", length, 0)
     if options.frames(length) != count:
         raise InputError(
             f"{length} samples have {options.frames(length)} frames, not {count}; give at least "
@@ -279,16 +284,15 @@ def _to_db(
     amin: float,
     top_db: float | None,
 ) -> Array:
-    if amin <= 0:
-        raise InputError(f"amin is {amin}; give a number above 0")
-    if top_db is not None and top_db < 0:
-        raise InputError(f"top_db is {top_db}; give 0 or more, or None")
+    check_above("amin", amin)
+    if top_db is not None:
+        check_not_below("top_db", top_db)
     xp = namespace(values)
     if isinstance(reference, str):
         if reference != "max":
             raise InputError(f"reference is {reference!r}; give a number above 0 or 'max'")
         zero = at_least(peak(values), amin) if 0 not in values.shape else values
-    elif reference > 0:
+    elif 0 < reference < math.inf:
         zero = filled((), max(reference, amin), values)
     else:
         raise InputError(f"reference is {reference}; give a number above 0 or 'max'")
