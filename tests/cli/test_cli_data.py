@@ -1,8 +1,10 @@
 """aural data take, check and pack; docs/data.md shows what they print."""
 
+import io
 import json
 import re
 import shlex
+import tarfile
 from dataclasses import fields
 from pathlib import Path
 
@@ -116,10 +118,38 @@ class TestTake:
         assert "aural: none.wav: no such file\n" in result.stderr
         assert result.stdout.splitlines()[1].split()[:3] == ["none.wav", "-", "-"]
 
+    def test_what_came_before_a_failure_is_told(self, run: Run, here: Path) -> None:
+        good = json.dumps({"audio": "examples/sense_and_sensibility_0880.flac", "text": "he was"})
+        (here / "m.jsonl").write_text(f"{good}\nthis line is wrong\n")
+        result = run("data", "take", 5, "m.jsonl")
+        assert result.exit_code == 2
+        assert result.stdout.splitlines()[1].endswith("he was")
+        told = result.stderr.splitlines()
+        assert [line.split()[1] for line in told[:3]] == ["first", "read", "new"]
+        assert "m.jsonl:2: not a JSON object" in told[3]
+
+    def test_a_shard_names_no_other_file(self, run: Run, here: Path) -> None:
+        labels = b'{"text": "hi", "audio_filepath": "/etc/passwd"}'
+        sound = (here / "examples/sense_and_sensibility_0880.flac").read_bytes()
+        with tarfile.open(here / "s.tar", "w") as archive:
+            for name, data in (("a.flac", sound), ("a.json", labels)):
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+        assert run("data", "take", 1, "s.tar", "-o", "out").exit_code == 0
+        (found,) = read_manifest(here / "out/manifest.jsonl")
+        assert found.audio == here / "out/000000-a.flac"
+
+    def test_it_does_not_take_its_own_output(self, run: Run, here: Path) -> None:
+        result = run("data", "take", 1, ".", "-o", "some/out")
+        assert (result.exit_code, "outside of it" in result.stderr) == (2, True)
+        assert not (here / "some").exists()
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
             (("0", "examples"), "not in the range"),
+            (("9" * 23, "examples"), "not in the range"),
             (("1", "nothing.jsonl"), "no such file"),
             (("1", "corpus:nothing"), "unknown labelled corpus 'nothing'"),
             (("1", "s-{0..3}.tar"), "no such shard (4 of 4)"),
@@ -166,6 +196,8 @@ class TestCheck:
             (("--ignore", "unreadable", "--fail-on", "silence", "--max-silent", "1"), 0),
             (("--fail-on", "noise"), 2),
             (("--silence-db", "7"), 2),
+            (("--silence-db=-inf", "--json"), 2),
+            (("--max-characters", "inf", "--json"), 2),
             (("--split", "fold"), 2),
         ],
     )
@@ -186,10 +218,9 @@ class TestCheck:
             if getattr(param, "help", None)
         }
         for each in fields(CheckOptions):
-            if each.name != "full_scale":
-                found = shown[each.name]
-                assert found
-                assert float(found[1]) == each.default
+            found = shown[each.name]
+            assert found
+            assert float(found[1]) == each.default
 
 
 class TestPack:
@@ -203,6 +234,20 @@ class TestPack:
         assert "no.wav: no such file" in result.stderr
         assert "2 recordings were left out" in result.stderr
         assert [each.text for each in read_manifest(here / "s-000000.tar")] == ["he was"]
+
+    def test_what_is_no_sound_is_left_out(self, run: Run, here: Path) -> None:
+        (here / "x.wav").write_text("no sound")
+        (here / "m.jsonl").write_text(json.dumps({"audio": "x.wav", "text": ""}))
+        result = run("data", "pack", "m.jsonl", "s")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "x.wav: its bytes are no recording" in result.stderr
+
+    def test_shards_are_printed_as_they_are_made(self, run: Run, here: Path) -> None:
+        good = json.dumps({"audio": "examples/sense_and_sensibility_0880.flac", "text": "he was"})
+        (here / "m.jsonl").write_text(f"{good}\n{good}\nthis line is wrong\n")
+        result = run("data", "pack", "m.jsonl", "s", "--max-count", 1)
+        assert result.exit_code == 2
+        assert result.stdout == "s-000000.tar  1 examples, 52.7 kB\n"
 
     def test_shards_that_are_there_stay(self, run: Run, here: Path) -> None:
         assert run("data", "pack", "examples/manifest.jsonl", "s").exit_code == 0

@@ -1,6 +1,8 @@
 """Each fault that is planted is found, once, and nothing is found where nothing was planted."""
 
+import io
 import json
+import tarfile
 from collections import Counter
 from pathlib import Path
 
@@ -135,11 +137,49 @@ def test_shards_are_checked_as_their_manifest_is(planter: Planter, tmp_path: Pat
     plant_all(planter)
     source = planter.manifest()
     expected = check([source], split="set")
-    write_shards(stream_manifest(source), tmp_path / "s")
-    found = check([f"{tmp_path}/s-000000.tar"], split="set")
+    sound = (each for each in stream_manifest(source) if each.id != "unreadable")
+    write_shards(sound, tmp_path / "s")
+    with tarfile.open(tmp_path / "s-000001.tar", "w") as archive:
+        for name, data in (
+            ("u.wav", b"no sound at all"),
+            ("u.json", b'{"text": "x", "lang": "en"}'),
+        ):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    found = check([f"{tmp_path}/s-*.tar"], split="set")
     assert found.counts == expected.counts
     unreadable = next(each for each in found.findings if each.kind == "unreadable")
-    assert unreadable.detail.startswith(f"{tmp_path}/s-000000.tar:000000002.wav: its bytes")
+    assert unreadable.detail.startswith(f"{tmp_path}/s-000001.tar:u.wav: its bytes")
+
+
+def test_the_same_id_and_sound_in_one_split(planter: Planter) -> None:
+    planter.add("1")
+    sources = [planter.manifest("x.jsonl"), planter.manifest("y.jsonl")]
+    checked = check(sources, split="set")
+    assert [(each.kind, each.id) for each in checked.findings] == [("duplicate-audio", "1")]
+    planter.records *= 2
+    checked = check([planter.manifest()])
+    assert checked.counts == {"duplicate-id": 1, "duplicate-audio": 1}
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "ULAW", "ALAW", "PCM_U8"])
+def test_clipping_by_coding(planter: Planter, subtype: str) -> None:
+    speech = planter.sound()
+    speech = speech / np.abs(speech).max()
+    for gain, expected in ((0.97, {}), (1.0, {}), (2.0, {"clipping": 1})):
+        made = io.BytesIO()
+        soundfile.write(made, np.clip(gain * speech, -1, 1), RATE, format="WAV", subtype=subtype)
+        planter.records = []
+        planter.add("u", made.getvalue())
+        assert check([planter.manifest()]).counts == expected
+
+
+def test_seconds_beyond_any_recording(planter: Planter) -> None:
+    planter.add("far", offset=1e308)
+    planter.add("long", offset=0.5, duration=1e308)
+    planter.add("whole", duration=1e308)
+    assert check([planter.manifest()]).counts == {"unreadable": 1, "duration": 2}
 
 
 def test_several_manifests_are_splits(planter: Planter) -> None:
@@ -226,6 +266,8 @@ def test_another_coding_is_found(planter: Planter, form: str, gain: float, rate:
     ("options", "message"),
     [
         ({"max_clipped": 2}, "max_clipped is 2"),
+        ({"max_characters": np.inf}, "max_characters inf"),
+        ({"silence_db": -np.inf}, "silence_db is -inf"),
         ({"silence_db": 3}, "silence_db is 3"),
         ({"min_characters": 40}, "min_characters is 40"),
         ({"max_duration_error": -1}, "max_duration_error is -1"),
@@ -257,6 +299,16 @@ def test_what_can_not_be_checked(planter: Planter, monkeypatch: pytest.MonkeyPat
         ("T\u6064 \u65e5\u672c\u8a9e\u3067\u3059", []),
         ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", []),  # Persian writes a non-joiner
         ("5 \u00b5m", []),
+        ("5 \u03bcm, 5\u03bcg", []),
+        ("4 k\u03a9", []),
+        ("\u200f\u05e9\u05dc\u05d5\u05dd", []),  # Hebrew behind its mark
+        ("\u05e9\u05dc\u05d5\u05dd (A)\u200e", []),
+        ("co\u00adoperate", []),
+        ("flag \U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", []),
+        ("\u200fhello", ["control-characters"]),
+        ("\u00ad hello", ["control-characters"]),
+        ("flag \U000e0067\U000e007f", ["control-characters"]),
+        ("\u03bcother", ["mixed-scripts"]),
         ("tab\there", ["control-characters"]),
         ("lost \ufffd letter", ["control-characters"]),
         ("\ufeffmark", ["control-characters"]),
@@ -287,6 +339,15 @@ class TestMeasure:
                 expected += run > 2
         assert expected > 10
         assert self.measured(samples).clipped == expected / samples.size
+
+    def test_runs_at_an_extreme_near_full_scale(self) -> None:
+        rng = np.random.default_rng(0)
+        samples = np.round(rng.uniform(-0.9, 0.9, (2, 25 * 8000)) * 128) / 128
+        samples[0, 100:200] = 125 / 128  # not the extreme, which comes two blocks later
+        samples[0, 179_998:180_008] = 127 / 128
+        samples[1, 79_995:80_005] = -0.98
+        samples[1, 500:503] = 0.96  # too far below
+        assert self.measured(samples).clipped == (8 + 8) / samples.size
 
     def test_silent_frames(self) -> None:
         rng = np.random.default_rng(0)

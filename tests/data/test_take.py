@@ -9,10 +9,11 @@ import pytest
 
 from aural.audio.read import read
 from aural.audio.write import write
-from aural.data.files import bytes_below, metered
+from aural.data.columns import NAMES
+from aural.data.files import bytes_below, metered, replacing
 from aural.data.manifest import Utterance, read_manifest, stream_manifest
 from aural.data.pack import write_shards
-from aural.data.take import Example, extent, stream_source, take
+from aural.data.take import Example, apart, extent, stream_source, take
 from aural.errors import InputError, ManifestError, Unreachable
 from aural.store.corpora import corpus_directory
 from aural.types import Audio
@@ -141,8 +142,52 @@ def test_clips_and_their_manifest(tmp_path: Path, examples: Path) -> None:
     assert whole.metadata == {"snr": "5"}
     np.testing.assert_allclose(read(cut.audio).samples, tone[8000:24000], atol=1 / 32768)
     assert (cut.id, cut.offset, silent.text) == ("../../x y", None, "")
-    with pytest.raises(InputError, match=r"manifest\.jsonl is there already"):
+    with pytest.raises(InputError, match=r"out is not empty; give a new or an empty directory"):
         list(take(1, iter(utterances), output=tmp_path / "out"))
+
+
+def test_nothing_is_written_over(tmp_path: Path, examples: Path) -> None:
+    (tmp_path / "000000-u.flac").write_text("mine")
+    utterances = [Utterance("u", examples / CLIP, "")]
+    with pytest.raises(InputError, match="is not empty"):
+        list(take(1, iter(utterances), output=tmp_path))
+    assert [each.read_text() for each in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_long_id_of_long_letters(tmp_path: Path, examples: Path) -> None:
+    utterances = [Utterance("\U00020000" * 90, examples / CLIP, "")]
+    list(take(1, iter(utterances), output=tmp_path / "out"))
+    (found,) = read_manifest(tmp_path / "out/manifest.jsonl")
+    assert found.audio.read_bytes() == (examples / CLIP).read_bytes()
+
+
+def test_labels_can_not_name_another_file(tmp_path: Path, examples: Path) -> None:
+    metadata = dict.fromkeys(NAMES["audio"], "/etc/passwd") | {"snr": "5"}
+    utterances = [Utterance("u", examples / CLIP, "hi", metadata=metadata)]
+    list(take(1, iter(utterances), output=tmp_path))
+    assert "passwd" not in (tmp_path / "manifest.jsonl").read_text()
+    (found,) = read_manifest(tmp_path / "manifest.jsonl")
+    assert (found.audio, found.metadata) == (tmp_path / "000000-u.flac", {"snr": "5"})
+
+
+def test_what_can_not_be_written_is_told(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match="can't be written: File name too long"),
+        replacing(tmp_path / ("x" * 300)),
+    ):
+        pass
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="can't be written"):
+        list(take(1, iter(()), output=tmp_path / "file" / "out"))
+
+
+def test_the_output_lies_outside_the_source(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    for output in (tmp_path, tmp_path / "a/b", tmp_path / "link/x"):
+        with pytest.raises(InputError, match="give a directory outside of it"):
+            apart(str(tmp_path), output)
+    apart(str(tmp_path / "in"), tmp_path / "out")
+    apart(str(tmp_path / "m.jsonl"), tmp_path / "out")
 
 
 def test_clips_of_shards(shards: str, tmp_path: Path, examples: Path) -> None:
@@ -167,9 +212,10 @@ def test_a_manifest_that_breaks_off_leaves_none_of_its_own(tmp_path: Path, examp
     assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".flac"]
 
 
-def test_none_is_no_number_of_examples() -> None:
-    with pytest.raises(InputError, match="0 examples"):
-        take(0, iter(()))
+@pytest.mark.parametrize("count", [0, 10**23])
+def test_what_is_no_number_of_examples(count: int) -> None:
+    with pytest.raises(InputError, match=f"{count} examples"):
+        take(count, iter(()))
 
 
 @pytest.mark.parametrize("make", ["m.jsonl", "k", "l"])

@@ -1,7 +1,8 @@
 """Look for what is wrong with a labelled set before a model learns or is judged by it.
 
-Everything is read once, as a stream. What is kept of an utterance is its id, three hashes
-and a coarse loudness curve: about 0.7 kB, whatever its length.
+Manifests are read as streams, and so is a recording; a stretch of one is decoded from the
+recording's start to its own end, and held while it is measured. What is kept of an utterance is its
+id, three hashes and a coarse loudness curve: about 0.7 kB, whatever its length.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ KINDS = {
     "unreadable": "the recording is missing or can't be decoded",
     "damaged": "a part of it could not be decoded, or its samples are no sound",
     "duration": "the manifest says another length than the recording has",
-    "clipping": "samples stand at full scale, one after the other",
+    "clipping": "samples stand at full scale, or at an extreme close to it, one after the other",
     "silence": "nearly nothing is to be heard, but there is a text",
     "empty-text": "no letter or digit in the text, but something is to be heard",
     "too-many-characters": "more text than could be said in the time",
@@ -41,7 +42,7 @@ KINDS = {
     "mixed-rates": "not all recordings have one sample rate",
     "mixed-channels": "not all recordings have one number of channels",
     "duplicate-id": "an id is given twice in a manifest",
-    "duplicate-audio": "the same samples under two ids",
+    "duplicate-audio": "the same samples twice",
     "near-duplicate": "the same text, length and loudness curve: one recording, coded twice",
     "speaker-in-splits": "a speaker is in more than one split",
 }
@@ -51,6 +52,11 @@ _ALPHABETS = ("LATIN", "CYRILLIC", "GREEK")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d"  # part of the spelling in Persian, Hindi and others
 _LOST = "\ufffd"
+_DIRECTION = re.compile("[\u061c\u200e\u200f]")  # part of texts from right to left
+# A soft hyphen within a word, and the tags of a flag (England's, Scotland's).
+_MARKS = re.compile(r"(?<=[^\W\d_])\u00ad(?=[^\W\d_])|\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f")
+# Greek before a Latin unit, or behind its prefix: micrometre, kilo-ohm.
+_UNIT = re.compile(r"\d*(?:\u03bc(?:[msgGlLAVWJNFHCTKM]|Pa|mol|Sv|Gy|Hz|Bq|min)|[kMGm]\u03a9)")
 _NEAR_SECONDS = 0.01
 _NEAR_DECIBELS = 0.5
 _NEAR_MOST = 200  # remembered of one text and length, so that a set of equal prompts stays quick
@@ -61,8 +67,10 @@ class CheckOptions:
     """From where on something counts as a fault.
 
     full_scale, max_clipped: the share of samples at full_scale that follow two others there. A
-    voice at full level has none; 3 dB more make 0.1 %. silence_db, max_silent: the share of frames
-    of 20 ms under silence_db below full scale. Pauses of read sentences make up to half.
+    voice at full level has none; 3 dB more make 0.1 %. Where a recording comes close to full_scale
+    (mu-law ends at 0.980, A-law at 0.984, 8 bits at 0.992) its own extreme counts. silence_db,
+    max_silent: the share of frames of 20 ms under silence_db below full scale. Pauses of read
+    sentences make up to half.
     min_characters, max_characters: of text a second, punctuation left out. In an alphabet read
     speech has 10 to 20, and the fastest of 1,129 telephone prompts 21; Chinese has 3 to 6, and a
     letter's name with pauses around it 1 or more. max_duration_error: seconds, above what rounding
@@ -83,12 +91,14 @@ class CheckOptions:
         for name in ("full_scale", "max_clipped", "max_silent"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; give a share from 0 to 1")
-        if not self.silence_db < 0:
-            raise InputError(f"silence_db is {self.silence_db}; give dB below full scale, under 0")
-        if not 0 <= self.min_characters < self.max_characters:
+        if not -math.inf < self.silence_db < 0:
+            raise InputError(
+                f"silence_db is {self.silence_db}; give dB below full scale: a number under 0"
+            )
+        if not 0 <= self.min_characters < self.max_characters < math.inf:
             raise InputError(
                 f"min_characters is {self.min_characters} and max_characters "
-                f"{self.max_characters}; give 0 <= min_characters < max_characters"
+                f"{self.max_characters}; give numbers, 0 <= min_characters < max_characters"
             )
         for name in ("max_duration_error", "max_listed"):
             if not 0 <= getattr(self, name) < math.inf:
@@ -264,11 +274,12 @@ class _Checker:
     def _look_for_same(
         self, utterance: Utterance, sound: Measured, split: str, found: Callable[[str, str], None]
     ) -> None:
-        first = self._sounds.setdefault(sound.digest, (split, utterance.id))
-        if first != (split, utterance.id):
+        first = self._sounds.get(sound.digest)
+        if first is not None:
             elsewhere = "" if first[0] == split else f" in {first[0]}"
             found("duplicate-audio", f"the same samples as {first[1]!r}{elsewhere}")
             return
+        self._sounds[sound.digest] = split, utterance.id
         if other := self._near(utterance, sound):
             found("near-duplicate", f"the same text, length and loudness curve as {other!r}")
 
@@ -322,7 +333,8 @@ def _channels(count: int) -> str:
 
 def text_faults(text: str) -> Iterable[tuple[str, str]]:
     """What is wrong with a text by itself: kind and detail."""
-    hidden = {char for char in text if _is_hidden(char)}
+    visible = text if text.isascii() else _without_marks(text)
+    hidden = {char for char in visible if _is_hidden(char)}
     if hidden:
         listed = ", ".join(f"U+{ord(char):04X}" for char in sorted(hidden)[:5])
         yield "control-characters", listed
@@ -331,9 +343,16 @@ def text_faults(text: str) -> Iterable[tuple[str, str]]:
     for word in re.findall(r"\w+", text):
         names = (unicodedata.name(char, "").partition(" ")[0] for char in word if char.isalpha())
         scripts = sorted(set(names) & set(_ALPHABETS))
-        if len(scripts) > 1:
+        if len(scripts) > 1 and not _UNIT.fullmatch(word):
             yield "mixed-scripts", f"{word[:80]!r} is {' and '.join(map(str.title, scripts))}"
             return
+
+
+def _without_marks(text: str) -> str:
+    """The text without what is invisible and rightly there."""
+    if any(char.isalpha() and unicodedata.bidirectional(char) in ("R", "AL") for char in text):
+        text = _DIRECTION.sub("", text)
+    return _MARKS.sub("", text)
 
 
 def _is_hidden(char: str) -> bool:

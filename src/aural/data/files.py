@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import secrets
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
@@ -87,7 +87,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     Raises InputError where it can't be written.
     """
-    part = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+    part = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:
             yield file
@@ -95,7 +95,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise InputError(f"{path}: can't be written: {error.strerror}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def bytes_below(folder: Path) -> int:

@@ -20,6 +20,7 @@ FRAME_SECONDS = 0.02
 ENVELOPE = 32
 _BLOCK_FRAMES = 500
 _TOP = 2  # samples before the third, of a run at full scale
+_NEARLY_FULL = 0.97  # mu-law, A-law and 8 bits end between this and 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,8 @@ class Measured:
     """A recording, measured at its own rate over all its channels.
 
     seconds, sample_rate (Hz) and channels as decoded. clipped is the share of samples at full scale
-    that follow two others there. silent is the share of frames of 20 ms whose level, without its
+    that follow two others there; where the highest or lowest sample is close to full scale, its own
+    level stands for it. silent is the share of frames of 20 ms whose level, without its
     mean, is below the threshold in every channel. digest is of the samples: the same for the same
     sound in any lossless coding. envelope is the level in dB of 32 equal parts, shape = (32,).
     warning tells what was left out or replaced while decoding; "" for nothing.
@@ -53,7 +55,7 @@ def measure(source: Source, *, full_scale: float, silence_db: float) -> Measured
 
     Raises AudioError as `aural.read` does.
     """
-    count = clipped = 0
+    count = 0
     powers: list[np.ndarray] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", AudioWarning)
@@ -61,20 +63,19 @@ def measure(source: Source, *, full_scale: float, silence_db: float) -> Measured
             rate, channels = signal.sample_rate, signal.channels
             frame = max(1, round(FRAME_SECONDS * rate))
             digest = hashlib.blake2b(f"{rate} {channels} ".encode(), digest_size=16)
-            before = np.zeros((channels, _TOP), bool)
+            clipping = [_Clipping(sign, channels, full_scale) for sign in (1, -1)]
             for block in exact_blocks(signal.blocks, frame * _BLOCK_FRAMES):
                 count += block.shape[1]
                 digest.update(np.ascontiguousarray(block.T, np.dtype("<f4")).data)
-                top = np.concatenate([before, np.abs(block) >= full_scale], axis=1)
-                clipped += int(np.count_nonzero(top[:, :-2] & top[:, 1:-1] & top[:, 2:]))
-                before = top[:, -_TOP:]
+                for side in clipping:
+                    side.push(block)
                 powers.append(_frame_power(block, frame))
     power = np.concatenate(powers)
     return Measured(
         seconds=count / rate,
         sample_rate=rate,
         channels=channels,
-        clipped=clipped / (count * channels),
+        clipped=sum(int(side.counts.sum()) for side in clipping) / (count * channels),
         silent=float(np.mean(power < 10 ** (silence_db / 10))),
         digest=digest.digest(),
         envelope=_envelope(power),
@@ -82,6 +83,28 @@ def measure(source: Source, *, full_scale: float, silence_db: float) -> Measured
             str(each.message) for each in caught if issubclass(each.category, AudioWarning)
         ),
     )
+
+
+class _Clipping:
+    """Counts samples in runs at the top of the scale, or (sign -1) at its bottom."""
+
+    def __init__(self, sign: int, channels: int, full_scale: float) -> None:
+        self.counts = np.zeros(channels, np.int64)
+        self._sign, self._full_scale = sign, np.float32(full_scale)
+        self._level = np.full(channels, min(_NEARLY_FULL, full_scale), np.float32)
+        self._before = np.zeros((channels, _TOP), bool)
+
+    def push(self, block: np.ndarray) -> None:
+        """The next samples, shape (channels, time); a new extreme begins the count anew."""
+        values = block if self._sign > 0 else -block
+        level = np.clip(values.max(axis=1), self._level, self._full_scale)
+        higher = level > self._level
+        self.counts[higher] = 0
+        self._before[higher] = False
+        self._level = level
+        top = np.concatenate([self._before, values >= level[:, None]], axis=1)
+        self.counts += np.count_nonzero(top[:, :-2] & top[:, 1:-1] & top[:, 2:], axis=1)
+        self._before = top[:, -_TOP:]
 
 
 def _frame_power(block: np.ndarray, frame: int) -> np.ndarray:

@@ -11,19 +11,19 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aural.audio.read import read
+from aural.audio.read import probe, read
 from aural.audio.write import write
 from aural.data.columns import record_of
 from aural.data.files import opened, read_whole, replacing
 from aural.data.shards import AUDIO
-from aural.data.sound import sound_of
+from aural.data.sound import named, sound_of
 from aural.data.tar import TarLimits
 from aural.data.utterance import Clip
 from aural.errors import AudioError, InputError, LimitExceeded
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from aural.data.utterance import Utterance
 
@@ -46,12 +46,17 @@ def packed(utterance: Utterance) -> Utterance:
     stretch (whose channels are mixed), the samples become FLAC of 16 bit, and offset None.
 
     Raises:
-        AudioError: missing, not readable, or of more than 256 MiB.
+        AudioError: missing, not readable, no sound by its header, or of more than 256 MiB.
     """
     audio = utterance.audio
     ending = str(audio).rpartition(".")[2].lower()
     if utterance.offset is None and ending in AUDIO:
-        return utterance if isinstance(audio, Clip) else replace(utterance, audio=_clip(audio))
+        clip = audio if isinstance(audio, Clip) else _clip(audio)
+        try:
+            probe(clip.data)
+        except AudioError as error:
+            raise AudioError(named(utterance, error)) from error
+        return replace(utterance, audio=clip)
     if not isinstance(audio, Clip):
         read_whole(audio)
     found = read(sound_of(utterance), channel="all")
@@ -84,12 +89,13 @@ def write_shards(
     *,
     max_count: int = 10_000,
     max_bytes: int = 1 << 30,
+    made: Callable[[Shard], None] | None = None,
 ) -> list[Shard]:
     """PREFIX-000000.tar and so on, each whole or not there; the same bytes for the same examples.
 
     A key is the example's number, its .json the labels (the id among them). A shard is closed when
     another example would make it more than max_count examples or max_bytes bytes; one holds at
-    least one. A failure leaves the shards before it.
+    least one. A failure leaves the shards before it. made is called with each once it is whole.
 
     Raises:
         InputError: an option is below 1, or shards of that prefix are there.
@@ -100,7 +106,7 @@ def write_shards(
     stem = Path(prefix)
     if not stem.name or not stem.parent.is_dir():
         raise InputError(f"{stem}: no prefix in a directory that is there")
-    if there := sorted(stem.parent.glob(f"{glob.escape(stem.name)}-[0-9]*.tar")):
+    if there := sorted(stem.parent.glob(f"{glob.escape(stem.name)}-{'[0-9]' * 6}.tar")):
         raise InputError(f"{there[0]} is there already; remove it, or give another prefix")
     shards = []
     assigned = _assigned(utterances, max_count, max_bytes)
@@ -114,6 +120,8 @@ def write_shards(
             file.write(bytes(2 * _BLOCK))
             size = file.tell()
         shards.append(Shard(path, count, size))
+        if made is not None:
+            made(shards[-1])
     return shards
 
 

@@ -36,6 +36,7 @@ _LABELS = ("txt", "json")
 _ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz")
 MAX_LABEL_BYTES = 1 << 20
 MAX_SHARDS = 1_000_000
+_NAMED = 5
 _BRACE = re.compile(r"\{(?:(\d{1,12})\.\.(\d{1,12})|([^{}]*,[^{}]*))\}")
 
 
@@ -147,7 +148,7 @@ def examples(
             if key != group.key:
                 yield from group.examples(require_text)
                 group = _Group(path, key)
-            group.names.append(name)
+            group.met(name)
             if ending in _LABELS and size > MAX_LABEL_BYTES:
                 raise Place(path, name).error(f"labels of more than {MAX_LABEL_BYTES} bytes")
             if ending in AUDIO or ending in _LABELS:
@@ -168,9 +169,16 @@ class _Group:
 
     path: Path
     key: str
-    names: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)  # the first few, for the message
+    sounds: bool = False  # whether one is named as a recording is
     recording: tuple[str, bytes] | None = None
     labels: dict[str, bytes] = field(default_factory=dict)
+
+    def met(self, name: str) -> None:
+        """A member of any kind. There may be millions, so not all of their names are kept."""
+        self.sounds = self.sounds or name.lower().endswith(_RECORDINGS)
+        if len(self.names) < _NAMED:
+            self.names.append(name)
 
     def add(self, name: str, ending: str, data: bytes) -> None:
         """A recording or labels; ManifestError for a second of the kind."""
@@ -190,10 +198,9 @@ class _Group:
     def examples(self, require_text: bool) -> Iterator[tuple[Place, Utterance]]:
         """The example; none where these members are about something else than sound."""
         if self.recording is None:
-            named = ", ".join(self.names[:5])
-            if self.labels or any(name.lower().endswith(_RECORDINGS) for name in self.names):
+            if self.labels or self.sounds:
                 raise self.error(
-                    f"no recording KEY.{'|'.join(AUDIO)} beside {named}; "
+                    f"no recording KEY.{'|'.join(AUDIO)} beside {', '.join(self.names)}; "
                     "a key ends at the first dot, and its members stand together"
                 )
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aural.audio.read import AudioInfo, probe
-from aural.data.columns import record_of
+from aural.data.columns import NAMES, record_of
 from aural.data.files import bytes_below, opened, replacing
 from aural.data.kaldi import TABLES, is_kaldi
 from aural.data.librispeech import is_librispeech
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 MANIFEST = "manifest.jsonl"
+_STEM_BYTES = 120
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,13 @@ def _corpus_directory(source: str) -> Path:
     return path(known[name].corpus if name in known else name)
 
 
+def apart(source: str, output: Path) -> None:
+    """InputError where output lies in the folder that is the source, which would take of itself."""
+    folder = _corpus_directory(source) if source.startswith(CORPUS) else Path(source)
+    if folder.is_dir() and output.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{output} lies in {folder}, the source; give a directory outside of it")
+
+
 def take(
     count: int, utterances: Iterator[Utterance], *, output: Path | None = None
 ) -> Iterator[Example]:
@@ -130,10 +139,10 @@ def take(
     them once all are; what can't be read is left out of both.
 
     Raises:
-        InputError: count is below 1, or output holds a manifest.jsonl or can't be written.
+        InputError: count is below 1, or output is not empty or can't be written.
     """
-    if count < 1:
-        raise InputError(f"{count} examples; take 1 or more")
+    if not 1 <= count <= sys.maxsize:
+        raise InputError(f"{count} examples; take 1 or more, at most {sys.maxsize}")
     return _taken(islice(utterances, count), output)
 
 
@@ -141,9 +150,7 @@ def _taken(utterances: Iterator[Utterance], output: Path | None) -> Iterator[Exa
     with ExitStack() as stack:
         lines = None
         if output is not None:
-            output.mkdir(parents=True, exist_ok=True)
-            if (output / MANIFEST).exists():
-                raise InputError(f"{output / MANIFEST} is there already; give another directory")
+            _make(output)
             lines = stack.enter_context(replacing(output / MANIFEST))
         for number, utterance in enumerate(utterances):
             example, kept = _example(utterance), None
@@ -154,16 +161,31 @@ def _taken(utterances: Iterator[Utterance], output: Path | None) -> Iterator[Exa
                     example = replace(example, error=named(utterance, error))
             if kept is not None and lines is not None and output is not None:
                 name = _write(kept, number, output)
-                record = {"audio_filepath": name, **record_of(kept)}
+                labels = {k: v for k, v in record_of(kept).items() if k not in NAMES["audio"]}
+                record = {"audio_filepath": name, **labels}
                 lines.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
             yield example
+
+
+def _make(output: Path) -> None:
+    """A directory with nothing in it, so that nothing is written over."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        empty = next(output.iterdir(), None) is None
+    except OSError as error:
+        raise InputError(f"{output}: can't be written: {error.strerror}") from error
+    if not empty:
+        raise InputError(f"{output} is not empty; give a new or an empty directory")
 
 
 def _write(utterance: Utterance, number: int, output: Path) -> str:
     """The name of the file that now holds the clip."""
     assert isinstance(utterance.audio, Clip)
     ending = utterance.audio.name.rpartition(".")[2].lower()
-    stem = re.sub(r"[^\w-]+", "_", utterance.id.removesuffix(f".{ending}"))[-60:].strip("_")
+    stem = re.sub(r"[^\w-]+", "_", utterance.id.removesuffix(f".{ending}"))[-60:]
+    stem = (
+        stem.encode()[-_STEM_BYTES:].decode(errors="ignore").strip("_")
+    )  # file systems count bytes
     name = f"{number:06d}-{stem}.{ending}" if stem else f"{number:06d}.{ending}"
     with replacing(output / name) as file:
         file.write(utterance.audio.data)

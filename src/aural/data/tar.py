@@ -6,7 +6,8 @@ them, and GNU tar's long names and base-256 sizes; compressed by gzip or xz, tol
 Every archive is taken for hostile. Links, devices and folders are passed over; a name that leads
 out of the archive is refused, though nothing is written anywhere; sizes are bounded before they are
 believed, and unpacked bytes are counted, so nothing expands beyond its limit. An archive that ends
-without its two blocks of zeros was cut short, and is an error where it ends.
+without its two blocks of zeros was cut short, and is an error where it ends; what is compressed is
+read beyond them, to its checksum.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class Tape:
         self.path, self.limits = path, limits
         self.position = 0
         self._source = self._unpacked(file)
+        self._compressed = self._source is not file
 
     def error(self, problem: str, back: int = 0) -> ManifestError:
         """The error to raise: archive: problem, with its place so many unpacked bytes back."""
@@ -79,14 +81,24 @@ class Tape:
         for _ in self._pieces(size):
             pass
 
+    def finish(self) -> None:
+        """Read what is compressed to its end, where its checksum stands."""
+        while self._compressed and (piece := self._read(_PIECE_BYTES)):
+            self.position += len(piece)
+            if self.position > self.limits.max_bytes:
+                raise self.error(f"more than {self.limits.max_bytes} bytes in all")
+
+    def _read(self, size: int) -> bytes:
+        try:
+            return self._source.read(size)
+        except _FAILURES as error:
+            raise self.error(f"damaged or cut short ({error})") from error
+
     def _pieces(self, size: int) -> Iterator[bytes]:
         if self.position + size > self.limits.max_bytes:
             raise self.error(f"more than {self.limits.max_bytes} bytes in all")
         while size:
-            try:
-                piece = self._source.read(min(size, _PIECE_BYTES))
-            except _FAILURES as error:
-                raise self.error(f"damaged or cut short ({error})") from error
+            piece = self._read(min(size, _PIECE_BYTES))
             if not piece:
                 raise self.error("cut short: the archive ends here")
             self.position += len(piece)
@@ -155,6 +167,7 @@ def members(tape: Tape) -> Iterator[tuple[str, int]]:
             if kind in _REGULAR and not called.endswith(b"/"):
                 yield _safe(called, tape), whole
         tape.skip(end - tape.position)
+    tape.finish()
 
 
 def _padded(size: int) -> int:
@@ -201,12 +214,13 @@ def _extended(tape: Tape, kind: bytes, size: int) -> tuple[bytes, int | None]:
     data = tape.read(size)
     if kind == b"L":
         return data.partition(b"\0")[0], None
-    name, stated = b"", None
-    while data:
-        length, space, _ = data.partition(b" ")
-        whole = int(length) if length.isdigit() and len(length) < 6 else 0
-        keyword, equals, value = data[len(length) + 1 : max(0, whole - 1)].partition(b"=")
-        if not space or not equals or whole > len(data) or data[whole - 1 : whole] != b"\n":
+    name, stated, start = b"", None, 0
+    while start < len(data):
+        space = data.find(b" ", start, start + 6)
+        length = data[start : max(start, space)]
+        end = start + (int(length) if length.isdigit() else 0)
+        keyword, equals, value = data[space + 1 : max(start, end - 1)].partition(b"=")
+        if space < 0 or not equals or end > len(data) or data[end - 1 : end] != b"\n":
             raise tape.error("a pax header that is none")
         if keyword.startswith(b"GNU.sparse."):
             raise tape.error(_SPARSE)
@@ -216,7 +230,7 @@ def _extended(tape: Tape, kind: bytes, size: int) -> tuple[bytes, int | None]:
             if not value.isdigit() or len(value) > 20:
                 raise tape.error("a pax header whose size is no number")
             stated = int(value)
-        data = data[whole:]
+        start = end
     return name, stated
 
 

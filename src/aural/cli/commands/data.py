@@ -14,13 +14,14 @@ import click
 from aural.cli import exits
 from aural.cli.console import plain, say, write
 from aural.cli.inputs import AUDIO_SUFFIXES
-from aural.errors import AudioError, InputError, UnknownName
+from aural.errors import AudioError, AuralError, InputError, UnknownName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from aural.data.check import Checked
     from aural.data.files import Meter
+    from aural.data.pack import Shard
     from aural.data.take import Example
     from aural.data.utterance import Utterance
 
@@ -89,14 +90,14 @@ def show_path(name: str) -> None:
 
 
 @command.command()
-@click.argument("count", type=click.IntRange(min=1))
+@click.argument("count", type=click.IntRange(min=1, max=sys.maxsize))
 @click.argument("source")
 @click.option("--json", is_flag=True, help="One JSON record a line instead of a table.")
 @click.option(
     "--output-dir",
     "-o",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write the recordings and a manifest.jsonl of them here.",
+    help="Write the recordings and a manifest.jsonl of them here: a new or an empty directory.",
 )
 @click.pass_context
 def take(ctx: click.Context, count: int, source: str, json: bool, output_dir: Path | None) -> None:
@@ -107,27 +108,35 @@ def take(ctx: click.Context, count: int, source: str, json: bool, output_dir: Pa
     recordings. What it took is told on stderr. Exit code 1 where a recording can't be read.
     """
     from aural.data.files import metered
-    from aural.data.take import stream_source
+    from aural.data.take import apart, stream_source
     from aural.data.take import take as take_examples
 
+    if output_dir is not None:
+        apart(source, output_dir)
     before = _on_disk(output_dir)
     start, first = time.perf_counter(), None
     examples: list[Example] = []
+    broken: AuralError | None = None
     with metered() as meter:
         stream = stream_source(source, suffixes=AUDIO_SUFFIXES)
-        for example in take_examples(count, stream, output=output_dir):
-            first = time.perf_counter() - start if first is None else first
-            examples.append(example)
-            if json:
-                write(jsonlib.dumps(asdict(example), ensure_ascii=False) + "\n")
+        try:
+            for example in take_examples(count, stream, output=output_dir):
+                first = time.perf_counter() - start if first is None else first
+                examples.append(example)
+                if json:
+                    write(jsonlib.dumps(asdict(example), ensure_ascii=False) + "\n")
+        except AuralError as error:
+            broken = error
     if first is None:
-        raise InputError(f"{source}: no examples in it")
+        raise broken or InputError(f"{source}: no examples in it")
     if not json:
         write(_example_table(examples))
     failed = [each for each in examples if each.error]
     for each in failed:
         say(each.error)
     _tell_cost(source, first, meter, _on_disk(output_dir) - before)
+    if broken is not None:
+        raise broken
     ctx.exit(exits.SOME_FAILED if failed else 0)
 
 
@@ -207,6 +216,7 @@ def _threshold(name: str, text: str) -> Callable[[Callable[..., Any]], Callable[
 )
 @click.option("--ignore", multiple=True, metavar="KINDS", help="Leave these out of the report.")
 @click.option("--json", is_flag=True, help="One JSON record instead of tables.")
+@_threshold("full_scale", "Sample value that is full scale.  [default: 0.999]")
 @_threshold("max_clipped", "Share of samples in a row at full scale.  [default: 0.0005]")
 @_threshold("silence_db", "Level under which 20 ms are silent.  [default: -60]")
 @_threshold("max_silent", "Share of time that may be silent.  [default: 0.95]")
@@ -224,10 +234,11 @@ def check(
     json: bool,
     **thresholds: float | int | None,
 ) -> None:
-    """Look for what is wrong with labelled recordings: all of them are decoded, once.
+    """Look for what is wrong with labelled recordings: all of them are decoded.
 
     MANIFEST is what `aural data take` takes, with texts. Several are the splits of one set, unless
-    --split names a column. Ids are compared within a manifest; sounds and speakers in all.
+    --split names a column. Ids are compared within a manifest; sounds and speakers in all. Of a
+    recording that is given in stretches, each is decoded from the recording's start.
 
     Exit code 3 where a kind of --fail-on was found, else 1 where a recording can't be read.
     """
@@ -303,8 +314,8 @@ def _progress() -> Callable[[int], None] | None:
 def pack(ctx: click.Context, manifest: str, prefix: str, max_count: int, max_bytes: int) -> None:
     """Write the examples of MANIFEST into tar shards PREFIX-000000.tar and so on.
 
-    Each shard is whole or not there. Recordings that can't be read are left out and told of; the
-    exit code is then 1.
+    Each shard is whole or not there, and printed once it is. Recordings that can't be read are left
+    out and told of; the exit code is then 1.
     """
     from aural.data.manifest import stream_manifest
     from aural.data.pack import packed, write_shards
@@ -320,9 +331,10 @@ def pack(ctx: click.Context, manifest: str, prefix: str, max_count: int, max_byt
                 failed.append(utterance.id)
                 say(named(utterance, error))
 
-    shards = write_shards(readable(), prefix, max_count=max_count, max_bytes=max_bytes)
-    for shard in shards:
+    def show(shard: Shard) -> None:
         write(f"{shard.path}  {shard.examples} examples, {_amount(shard.size)}\n")
+
+    shards = write_shards(readable(), prefix, max_count=max_count, max_bytes=max_bytes, made=show)
     if failed:
         say(f"{len(failed)} recordings were left out")
     elif not shards:
