@@ -207,3 +207,13 @@ def test_two_threads_write_the_same_name(tmp_path):
     values = read(tmp_path / "x.flac").samples
     assert np.unique(values).tolist() in ([0.25], [0.5])
     assert os.listdir(tmp_path) == ["x.flac"]
+
+
+@pytest.mark.parametrize("rate", [200_000, 384_000])
+def test_vorbis_above_its_highest_rate_is_written_at_192_khz(tmp_path, rate):
+    tone = np.sin(2 * np.pi * 1000 * np.arange(rate) / rate).astype(np.float32)
+    write(tmp_path / "x.ogg", Audio(tone / 2, rate))
+    theirs, found = soundfile.read(tmp_path / "x.ogg")
+    assert found == 192_000
+    assert abs(theirs.size - found) <= 1
+    assert np.argmax(np.abs(np.fft.rfft(theirs))) == 1000

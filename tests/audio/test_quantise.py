@@ -192,3 +192,11 @@ def test_what_can_not_be_used_is_named(call, message: str) -> None:
 def test_unknown_dither_names_the_choices() -> None:
     with pytest.raises(UnknownName, match="triangular"):
         quantise(np.zeros(3), 8, "blue", np.random.default_rng(0))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_peak_of_the_smallest_numbers_there_are(dtype) -> None:
+    tiny = np.finfo(dtype).smallest_subnormal
+    got = peak_normalise(np.array([tiny, -2 * tiny, 0], dtype), dbfs=-20)
+    assert got.dtype == dtype
+    np.testing.assert_allclose(got, [0.05, -0.1, 0], rtol=1e-6)

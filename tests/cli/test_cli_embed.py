@@ -154,6 +154,16 @@ def test_an_output_is_not_replaced_unasked(
     assert np.load(path).shape == (278, 2)
 
 
+def test_a_link_to_nothing_is_not_replaced_unasked(
+    run: Run, blocks: Blocks, sounds: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / "x.npy"
+    link.symlink_to(tmp_path / "later.npy")
+    refused = run("embed", sounds / "a/x.wav", "--output", link)
+    assert (refused.exit_code, blocks.calls) == (2, 0)
+    assert link.is_symlink()
+
+
 def test_an_input_is_never_replaced(run: Run, blocks: Blocks, tmp_path: Path) -> None:
     path = tmp_path / "recording.npy"
     path.write_bytes(b"sound, whatever its name")

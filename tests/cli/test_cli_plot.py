@@ -31,7 +31,7 @@ from aural.cli.plot_inputs import (
     read_trials,
 )
 from aural.data.utterance import Utterance
-from aural.errors import EmptyAudio, InputError, UnknownName
+from aural.errors import EmptyAudio, InputError
 from aural.evaluate.conditions import Condition
 from aural.evaluate.sweep import Tally, sweep
 from aural.formats import render
@@ -193,7 +193,15 @@ def test_an_input_is_not_replaced_at_all(run: Run, sound: Path, tmp_path: Path) 
         (("waveform", "SOUND", "--start", "-1", "-o", "x.png"), "start is -1"),
         (("waveform", "SOUND", "--start", "nan", "-o", "x.png"), "start is nan"),
         (("waveform", "SOUND", "--duration", "0", "-o", "x.png"), "duration is 0"),
-        (("waveform", "SOUND", "--duration", "1e9", "-o", "x.png"), "at most 3600"),
+        (("waveform", "SOUND", "--duration", "1e9", "-o", "x.png"), "at most 600"),
+        (("waveform", "SOUND", "--duration", "3600", "-o", "x.png"), "at most 600"),
+        (("waveform", "SOUND", "--start", "1e308", "-o", "x.png"), "start is 1e+308"),
+        (("augment", "SOUND", "--gain", "1", "--seed", "-1", "-o", "x.png"), "'--seed'"),
+        (("filterbank", "--n-fft", "1000000000000", "-o", "x.png"), "n_fft is 1000000000000"),
+        (("filterbank", "--n-mels", "100000", "-o", "x.png"), "n_mels is 100000"),
+        (("filterbank", "--sample-rate", "1" + "0" * 400, "-o", "x.png"), "'--sample-rate'"),
+        (("mfcc", "SOUND", "--width", "100000001", "-o", "x.png"), "3 to 999"),
+        (("mfcc", "SOUND", "--duration", "0.05", "-o", "x.png"), "a longer stretch or a smaller"),
         (("waveform", "SOUND", "--channel", "3", "-o", "x.png"), "channel '3'"),
         (("waveform", "SOUND", "--dpi", "9999", "-o", "x.png"), "dpi is 9999"),
         (("mel", "SOUND", "--preset", "wishper", "-o", "x.png"), "whisper-128"),
@@ -356,14 +364,20 @@ def test_what_was_found_can_come_from_files(
         '{"duration": 1, "speech": [{"start": NaN, "end": 1}]}',
         '{"duration": 1, "speech": [{"start": 0, "end": Infinity}]}',
         '{"duration": "x", "speech": []}',
+        '{"duration": 1e99, "speech": []}',
+        '{"duration": 1, "segments": [null]}',
+        '{"duration": 1, "segments": "abc"}',
+        '{"duration": 1, "segments": {"a": 1}}',
+        '{"duration": 1, "speech": [{"start": 0, "end": 1' + "0" * 400 + "}]}",
         "\xff",
     ],
 )
 def test_results_that_are_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(text.encode("latin-1"))
-    with pytest.raises(InputError, match=r"x\.json"):
+    with pytest.raises(InputError, match=r"x\.json") as caught:
         read_found(path)
+    assert len(str(caught.value)) < 300 + len(str(path))
 
 
 def test_augment_does_what_it_says(
@@ -415,21 +429,33 @@ def test_arrays_are_read_as_they_were_written(tmp_path: Path) -> None:
         read_embedding(tmp_path / "x.npy", 0.0)
 
 
+def headed(text: bytes, size: int = 117) -> bytes:
+    """A .npy file with this header and some numbers."""
+    start = b"\x93NUMPY\x01\x00" + (size + 1).to_bytes(2, "little")
+    return start + text.ljust(size) + b"\n" + bytes(64)
+
+
 def test_arrays_that_are_none(tmp_path: Path) -> None:
     good = io.BytesIO()
     np.save(good, np.ones((9, 9)))
     objects = io.BytesIO()
     np.save(objects, np.array([{}], object), allow_pickle=True)
-    header = b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little")
+    about = {"vectors": {"dtype": "F8_E4M3", "shape": [2, 2], "data_offsets": [0, 4]}}
+    float8 = json.dumps(about).encode()
     huge = b"{'descr': '<f8', 'fortran_order': False, 'shape': (999999999999,), }"
     code = b"__import__('os').system('touch /tmp/aural-hostile')"
     for name, content in {
         "empty.npy": b"",
         "text.npy": b"hello",
         "cut.npy": good.getvalue()[:-8],
+        "true.npy": headed(b"{'descr': '<f8', 'fortran_order': False, 'shape': (True, 4), }"),
+        "open.npy": headed(b"{'descr': ("),
+        "keys.npy": headed(b"{1: 2, 'a': 3}"),
+        "null.npy": headed(b"\0", 60_000),
+        "float8.safetensors": len(float8).to_bytes(8, "little") + float8 + bytes(4),
         "objects.npy": objects.getvalue(),
-        "huge.npy": header + huge.ljust(117) + b"\n",
-        "code.npy": header + code.ljust(117) + b"\n",
+        "huge.npy": headed(huge),
+        "code.npy": headed(code),
         "empty.safetensors": b"",
         "long.safetensors": b"\xff" * 100,
         "x.npz": b"PK",
@@ -437,8 +463,9 @@ def test_arrays_that_are_none(tmp_path: Path) -> None:
     }.items():
         path = tmp_path / name
         path.write_bytes(content)
-        with pytest.raises(InputError, match=re.escape(name)):
+        with pytest.raises(InputError, match=re.escape(name)) as caught:
             read_array(path)
+        assert len(str(caught.value)) < 300 + len(str(path)), "not all of the header"
     assert not Path("/tmp/aural-hostile").exists()
     with pytest.raises(InputError, match="can't be read"):
         read_array(tmp_path / "missing.npy")
@@ -484,6 +511,7 @@ def test_confusions_from_decisions_tables_and_json(tmp_path: Path) -> None:
         "three.csv": "reference,predicted\na,b,c\n",
         "ragged.json": '{"labels": ["a"], "counts": [[1], [1, 2]]}',
         "wrong.json": '{"labels": 7, "counts": "x"}',
+        "large.json": '{"labels": ["a"], "counts": [[1' + "0" * 400 + "]]}",
     }.items():
         (tmp_path / name).write_text(text)
         with pytest.raises(InputError, match=re.escape(name)):
@@ -501,19 +529,150 @@ def test_a_sweep_becomes_curves(tmp_path: Path, a_sweep: str) -> None:
     assert first.series.x == (20, 10, 0)
     assert first.series.y == pytest.approx((0.125, 0.225, 0.625))
     assert first.doubling == pytest.approx(10 - 10 * (0.25 - 0.225) / 0.4)
-    with pytest.raises(UnknownName, match="snr"):
+    with pytest.raises(InputError, match=r"no curve along 'rt60'; its axes are snr$"):
         read_curves(path, "rt60")
     record = json.loads(a_sweep)
+    first_curve = record["curves"][0]
+    wild = [{**each, "value": 1e307} for each in first_curve["errors"]]
+    long = [{**each, "value": 10**400} for each in first_curve["errors"]]
     for change, told in (
         ({"kind": "other"}, "no sweep"),
         ({"curves": []}, "no curve"),
         ({"curves": [{"axis": "snr"}]}, "damaged"),
         ({"curves": "x"}, "damaged"),
-        ({"curves": [{**record["curves"][0], "values": ["a", 1, 2]}]}, "damaged"),
+        ({"curves": [{**first_curve, "values": ["a", 1, 2]}]}, "damaged"),
+        ({"curves": [{**first_curve, "values": [1e308, 1, 2]}]}, "beyond"),
+        ({"curves": [{**first_curve, "errors": wild}]}, "beyond"),
+        ({"curves": [{**first_curve, "errors": long}]}, "damaged"),
     ):
         path.write_text(json.dumps(record | change))
         with pytest.raises(InputError, match=told):
             read_curves(path, None)
+
+
+def test_a_sweep_whose_error_is_double_from_the_start(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The place is null then, with bounds or without; no line is drawn for it, nor for a cliff that
+    is nowhere, and utterances may have failed."""
+    from aural import plot
+
+    utterances = [Utterance(f"u{i}", Path(f"{i}.wav"), "a b c d e f g h i j") for i in range(4)]
+    rates = {None: 1.0, 20.0: 4.0, 0.0: 4.0}
+
+    def judge(_: object, __: object, condition: Condition) -> Tally:
+        failures = (("u1", "it is silent"),) if condition.snr == 0 else ()
+        return Tally((rates[condition.snr],) * 4, (10.0,) * 4, failures)
+
+    conditions = [Condition(noise="white", snr=snr) for snr in (20.0, 0.0)]
+    found = sweep(utterances, {"base": judge}, conditions, lambda _: lambda each: each.audio)
+    record = found.as_json()
+    (curve,) = record["curves"]
+    assert (curve["doubling"]["value"], curve["cliff"]) == (None, None)
+    assert any(point["failures"] for point in record["points"])
+    curve["doubling"] |= {"low": None, "high": 20.0}
+    path = tmp_path / "sweep.json"
+    path.write_text(json.dumps(record))
+    assert [each.doubling for each in read_curves(path, None).curves] == [None]
+    crossings: list[object] = []
+    error_curve = plot.error_curve
+
+    def spy(*series: object, **more: object):
+        crossings.extend(more["crossings"])
+        return error_curve(*series, **more)
+
+    monkeypatch.setattr(plot, "error_curve", spy)
+    drawn = run("plot", "conditions", path, "-o", tmp_path / "x.png")
+    assert drawn.exit_code == 0, drawn.stderr
+    assert crossings == []
+    curve["doubling"]["value"] = 1e300
+    path.write_text(json.dumps(record))
+    assert run("plot", "conditions", path, "-o", tmp_path / "y.png").exit_code == 2
+
+
+@pytest.mark.parametrize("allowed", ["inf", "nan", "-1", "1e308"])
+def test_errors_that_can_not_be_allowed(
+    run: Run, tmp_path: Path, a_sweep: str, allowed: str
+) -> None:
+    path = tmp_path / "sweep.json"
+    path.write_text(a_sweep)
+    result = run("plot", "conditions", path, "--allowed", allowed, "-o", tmp_path / "x.png")
+    assert result.exit_code == 2, result.stderr
+    assert "allowed" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "values", "told"),
+    [
+        (("embedding",), 1e308, "scale them down"),
+        (("embedding", "--frame-rate", "1e-320"), 1, "frame_rate is"),
+        (("map", "--labels", "NAMES"), 1e200, "scale them down"),
+        (("map", "--labels", "NAMES", "--seed", "-1"), 1, "'--seed'"),
+        (("map", "--labels", "NAMES", "--seed", "99999999999"), 1, "'--seed'"),
+        (("attention", "--tokens", "NAMES", "--frame-seconds", "1e308"), 1, "frame_seconds is"),
+        (("attention", "--tokens", "NAMES", "--frame-seconds", "nan"), 1, "frame_seconds is"),
+        (("similarity", "--labels", "SHORT"), 1, "1 labels for 20 vectors"),
+    ],
+)
+def test_numbers_and_options_that_are_out_of_bounds(
+    run: Run, tmp_path: Path, arguments: tuple[str, ...], values: float, told: str
+) -> None:
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (20, 3))
+    np.save(tmp_path / "x.npy", values * signs)
+    names = {"NAMES": tmp_path / "names.txt", "SHORT": tmp_path / "short.txt"}
+    names["NAMES"].write_text("\n".join("abcdefghijklmnopqrst"))
+    names["SHORT"].write_text("a")
+    kind, *more = [names.get(each, each) for each in arguments]
+    result = run("plot", kind, tmp_path / "x.npy", *more, "-o", tmp_path / "x.png")
+    assert result.exit_code == 2, result.stderr
+    assert told in result.stderr
+
+
+def test_a_pipe_is_no_array(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.npy")
+    with pytest.raises(InputError, match="no regular file"):
+        read_array(tmp_path / "x.npy")
+
+
+def test_a_long_table_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aural.cli.plot_inputs.MAX_ROWS", 3)
+    (tmp_path / "x.csv").write_text("score,label\n" + "1,1\n0,0\n" * 2)
+    with pytest.raises(InputError, match="more than 2 rows"):
+        read_trials(tmp_path / "x.csv")
+
+
+def test_too_long_a_stretch_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(*_: object) -> None:
+        raise AssertionError("it was opened")
+
+    monkeypatch.setattr("aural.audio.stream.open_signal", opened)
+    with pytest.raises(InputError, match="at most 600"):
+        Stretch(str(tmp_path / "x.wav"), 0.0, 601.0).audio(print)
+
+
+@pytest.mark.parametrize("kind", ["words", "speech"])
+def test_several_channels_are_refused_before_the_work(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    def worked(*_: object, **__: object) -> None:
+        raise AssertionError("it was worked on")
+
+    monkeypatch.setattr("aural.tasks.transcribe.transcribe", worked)
+    monkeypatch.setattr("aural.tasks.detect_speech.detect_speech", worked)
+    path = tmp_path / "two.wav"
+    write(path, Audio(np.stack([ramp(1), -ramp(1)]), 8000))
+    result = run("plot", kind, path, "--channel", "all", "-o", tmp_path / "x.png")
+    assert result.exit_code == 2, result.stderr
+    assert "2 channels; choose one" in result.stderr
+
+
+def test_a_link_to_nothing_is_not_replaced_unasked(run: Run, sound: Path, tmp_path: Path) -> None:
+    link = tmp_path / "x.png"
+    link.symlink_to(tmp_path / "later.png")
+    result = run("plot", "waveform", sound, "-o", link)
+    assert result.exit_code == 2
+    assert "give --overwrite" in result.stderr
+    assert link.is_symlink()
 
 
 def test_letters_without_a_font_are_told(run: Run, sound: Path, tmp_path: Path) -> None:

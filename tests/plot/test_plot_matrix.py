@@ -131,3 +131,30 @@ def test_cosines_and_their_picture() -> None:
         plot.similarity(2 * values, list("abcd"))
     with pytest.raises(InputError, match="labels"):
         plot.similarity(values, list("abc"))
+
+
+def test_cosines_are_bounded_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = np.broadcast_to(np.float32(1), (4473, 2))
+    monkeypatch.setattr("aural.plot.matrix.table", None)
+    with pytest.raises(InputError, match="compares 4472 at most"):
+        plot.cosines(vectors)
+
+
+@pytest.mark.parametrize("size", [2e15, 1e200, 1.7e308])
+def test_numbers_beyond_calculation(size: float) -> None:
+    vectors = np.array([[size, -size], [1.0, 2.0]])
+    for draw in (
+        lambda: plot.embedding_heat_map(embedding(vectors)),
+        lambda: plot.embedding_map(vectors, ["a", "b"]),
+        lambda: plot.cosines(vectors),
+    ):
+        with pytest.raises(InputError, match="scale them down"):
+            draw()
+
+
+@pytest.mark.parametrize("rate", [1e-320, np.nan, np.inf, 1e308])
+def test_rates_that_frames_can_not_have(rate: float) -> None:
+    with pytest.raises(InputError, match="frame_rate"):
+        plot.embedding_heat_map(Embedding(np.ones((2, 2)), rate, "", 0, 1.0, 16000))
+    with pytest.raises(InputError, match="frame_seconds"):
+        plot.attention(np.ones((1, 2)), ["a"], frame_seconds=rate)

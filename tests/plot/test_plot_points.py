@@ -219,3 +219,40 @@ def test_series_that_are_none() -> None:
         plot.error_curve([], x_label="m")
     with pytest.raises(InputError, match="15 series"):
         plot.error_curve([curve()] * 15, x_label="m")
+
+
+def test_points_that_hardly_differ() -> None:
+    """Too close to be told apart in the squares of float32."""
+    vectors, _ = groups(2, 20)
+    for scale in (1e-35, 1e-200, 1e-310):
+        places, _ = place(scale * vectors, 0)
+        assert np.isfinite(places).all()
+
+
+def test_numbers_of_curves_are_bounded() -> None:
+    for x, y, bounds in (
+        ((1e308, 1.0), (0.1, 0.2), ()),
+        ((0.0, 1.0), (0.1, 1e307), ()),
+        ((0.0, 1.0), (0.1, 0.2), (0.1, 1e308)),
+    ):
+        with pytest.raises(InputError, match="beyond"):
+            plot.Series("a", x, y, bounds, bounds)
+    assert plot.Series("a", (0.0,), (0.1,), (-math.inf,), (math.inf,))
+    for value in (math.inf, math.nan, 1e300):
+        with pytest.raises(InputError, match="'twice' is"):
+            plot.Limit("twice", value)
+    with pytest.raises(InputError, match="0 or more"):
+        plot.error_curve(
+            [plot.Series("a", (0.0, 1.0), (0.1, 0.2))], x_label="x", limits=[plot.Limit("b", -1)]
+        )
+
+
+@pytest.mark.parametrize("seed", [-1, 99_999_999_999])
+def test_seeds_that_are_none(seed: int) -> None:
+    with pytest.raises(InputError, match="seed is"):
+        plot.embedding_map(*groups(2, 10), seed=seed)
+
+
+def test_trials_are_bounded() -> None:
+    with pytest.raises(InputError, match="take a sample"):
+        plot.Trials("a", np.zeros(1_000_001), np.arange(1_000_001) > 5)

@@ -1,13 +1,24 @@
 """What is drawn of a signal: the numbers, and where on the axes they are."""
 
+import dataclasses
+
 import librosa
 import numpy as np
 import pytest
 
 from aural import plot
-from aural.audio.features import MelOptions, MFCCOptions, log_mel
+from aural.audio.features import MelOptions, MFCCOptions, log_mel, power_spectrogram
 from aural.errors import InputError, UnknownName
-from aural.plot.signal import cepstral_framing, framing, mel_framing, mel_position
+from aural.plot import signal
+from aural.plot.canvas import MAX_VALUES
+from aural.plot.signal import (
+    cepstral_framing,
+    frames_a_column,
+    framing,
+    mel_framing,
+    mel_position,
+    powers,
+)
 from aural.types import Audio, Span
 
 RATE = 16000
@@ -235,3 +246,58 @@ def test_learned_filters_are_sorted_by_what_they_pass() -> None:
     with pytest.raises(InputError, match="sample_rate"):
         plot.learned_filters(taps, 0)
     assert plot.learned_filters(np.zeros((2, 8)), RATE)
+
+
+@pytest.mark.parametrize("center", [True, False])
+def test_a_long_spectrogram_has_the_highest_of_several_frames(
+    monkeypatch: pytest.MonkeyPatch, center: bool
+) -> None:
+    """As the maximum over groups of all frames' powers; exact, and at their times."""
+    audio = Audio(np.random.default_rng(0).normal(0, 0.1, 5 * RATE).astype(np.float32), RATE)
+    options = dataclasses.replace(framing(RATE), center=center)
+    every = power_spectrogram(audio.samples, options)
+    monkeypatch.setattr(signal, "MAX_COLUMNS", 80)
+    frames = every.shape[1]
+    assert frames_a_column(options, audio.samples.size) == 7
+    expected = [every[:, at : at + 7].max(axis=1) for at in range(0, frames, 7)]
+    found = powers(audio.samples, options)
+    assert np.array_equal(found, np.stack(expected, axis=1))
+    axes = plot.spectrogram(audio, options=options).axes[0]
+    left, right, _, _ = axes.images[0].get_extent()
+    assert left == pytest.approx(-0.005)
+    assert (right - left) / found.shape[1] == pytest.approx(0.07)
+
+
+def test_a_spectrogram_of_ten_minutes_is_bounded() -> None:
+    for rate, seconds in ((48_000, 600), (192_000, 600), (8000, 80)):
+        options = framing(rate)
+        group = frames_a_column(options, rate * seconds)
+        columns = -(-options.frames(rate * seconds) // group)
+        assert columns * options.bins <= MAX_VALUES
+        assert columns > 3000
+
+
+def test_a_waveform_is_bounded_too() -> None:
+    with pytest.raises(InputError, match="too much for one picture"):
+        plot.waveform(Audio(np.zeros(700_000, np.float32), 1000))
+
+
+def test_banks_and_filters_are_bounded_before_they_are_made() -> None:
+    for wrong, told in (
+        ({"n_mels": 2000, "n_fft": 4096}, "n_mels is 2000; a picture"),
+        ({"n_mels": 20, "n_fft": 1 << 20}, "n_fft is 1048576"),
+    ):
+        with pytest.raises(InputError, match=told):
+            plot.filterbank(MelOptions(**wrong))
+    for shape in ((4096, 65_536), (1, 1 << 26), (5000, 4)):
+        taps = np.broadcast_to(np.float32(1), shape)
+        with pytest.raises(InputError, match="take a part"):
+            plot.learned_filters(taps, RATE)
+    with pytest.raises(InputError, match="beyond"):
+        plot.learned_filters(np.full((2, 8), 1e308), RATE)
+    many = np.random.default_rng(0).normal(size=(600, 64))
+    shown = plot.learned_filters(many, RATE).axes[0].images[0].get_array()
+    response = np.abs(np.fft.rfft(many, 512))
+    levels = 20 * np.log10(response / response.max(axis=1, keepdims=True)).clip(-2)
+    expected = levels[np.argsort(response.argmax(axis=1), kind="stable")]
+    assert np.abs(shown.T - expected).max() < 1e-9

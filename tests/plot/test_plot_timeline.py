@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from aural import plot
-from aural.plot.timeline import MAX_LANES, Block, stacked
+from aural.errors import InputError
+from aural.plot.timeline import MAX_LANES, Block, _fit, stacked
 from aural.types import (
     Audio,
     Diarization,
@@ -133,3 +134,33 @@ def test_hostile_words_are_only_words(audio: Audio) -> None:
     figure = plot.timeline(audio, transcript(*words), title="$x$" * 100)
     assert b"\x1b" not in plot.encode(figure, "svg")
     assert figure.axes[2].texts[0].get_text() == "$\\frac{$"
+
+
+def test_what_is_too_much_to_be_seen_is_refused(audio: Audio) -> None:
+    def spans(kind: type[Span], count: int, **more: object) -> tuple:
+        return tuple(kind(3 * i / count, 3 * (i + 1) / count, **more) for i in range(count))
+
+    segments = spans(Segment, 20_000, text=" so many words")
+    turns = tuple(Turn(0.0, 3.0, f"speaker {i}") for i in range(2600))
+    for found, told in (
+        (Transcript(segments, "en", 1.0, 3.0), "20000 stretches"),
+        (SpeechActivity(spans(Span, 30_000), 3.0), "30000 stretches"),
+        (Diarization(turns, 3.0), "2600 speakers"),
+    ):
+        with pytest.raises(InputError, match=told):
+            plot.timeline(audio, found)
+    later = tuple(Turn(i + 3.0, i + 4.0, f"speaker {i}") for i in range(2600))
+    here = Diarization((Turn(0.0, 1.0, "anna"), *later), 3000.0)
+    lanes = plot.timeline(audio, here).axes[2]
+    assert [text.get_text() for text in lanes.get_yticklabels()] == ["anna"]
+
+
+def test_a_text_is_shortened_to_its_block() -> None:
+    """Every letter an inch wide: so many are kept, and one is the sign that some are left out."""
+    for room, told in ((9.0, "seven big"), (6.0, "seven…"), (7.5, "seven…"), (1.5, ""), (0.2, "")):
+        assert _fit(Block(0.0, room, "seven big"), lambda text: float(len(text))) == told
+    lanes = plot.timeline(
+        Audio(np.zeros(RATE, np.float32), RATE),
+        Transcript((Segment(0.5, 0.5001, " briefly"),), "en", 1.0, 1.0),
+    ).axes[2]
+    assert not lanes.texts

@@ -112,7 +112,13 @@ def peak_normalise(samples: np.ndarray, dbfs: float = 0.0) -> np.ndarray:
     height = peak(samples)
     if not math.isfinite(height):
         raise InputError("samples are not all finite; replace NaN and infinity first")
-    return samples * samples.dtype.type(10 ** (dbfs / 20) / height) if height else samples.copy()
+    if not height:
+        return samples.copy()
+    full = 10 ** (dbfs / 20)
+    if full <= height * float(np.finfo(samples.dtype).max):
+        return samples * samples.dtype.type(full / height)
+    # A factor that the samples' type can't hold: in two steps, each of them within float64.
+    return (samples.astype(np.float64) / height * full).astype(samples.dtype)
 
 
 def _real(samples: Array, mu: int = 255) -> tuple[Array, Any]:

@@ -2,7 +2,8 @@
 
 wav and flac hold 16 bit; ogg has libvorbis' own variable rate; opus and mp3 are made at bit_rate
 bits a second (by default 32,000 a channel for opus, 64,000 for mp3). Samples beyond [-1, 1] are
-clamped. opus and mp3 know a few sample rates only: another one is changed to the next higher.
+clamped. opus and mp3 know a few sample rates only: another one is changed to the next higher. ogg
+goes up to 192 kHz: a higher rate is changed to that.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class _Format:
     sample_rates: tuple[int, ...] = ()
     bit_rate_per_channel: int = 0
     bit_rates: tuple[int, int] = (0, 0)
+    max_rate: int = MAX_RATE
 
 
 _MPEG_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -47,7 +49,7 @@ _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 _FORMATS = {
     "wav": _Format("PCM_16", "WAV", 32),
     "flac": _Format("PCM_16", "FLAC", 8),
-    "ogg": _Format("VORBIS", "OGG", 8),
+    "ogg": _Format("VORBIS", "OGG", 8, max_rate=192_000),  # libvorbis crashes above 200 kHz
     "opus": _Format("libopus", "ogg", 2, _OPUS_RATES, 32_000, (6_000, 512_000)),
     "mp3": _Format("libmp3lame", "mp3", 2, _MPEG_RATES, 64_000, (8_000, 320_000)),
 }
@@ -111,10 +113,11 @@ def _frames(name: str, how: _Format, audio: Audio) -> tuple[np.ndarray, int]:
         raise InputError("more than 4 GiB do not fit into wav; write flac")
     if not np.isfinite(samples).all():
         raise InputError("some samples are NaN or infinite; replace them before writing")
-    rate = audio.sample_rate
+    rate = min(audio.sample_rate, how.max_rate)
     if how.sample_rates and rate not in how.sample_rates:
         higher = [known for known in how.sample_rates if known > rate]
         rate = higher[0] if higher else how.sample_rates[-1]
+    if rate != audio.sample_rate:
         samples = resample(samples, audio.sample_rate, rate)
     samples = np.clip(samples.astype(np.float32, copy=False), -1.0, 1.0)
     return np.ascontiguousarray(samples.reshape(audio.channels, -1).T), rate

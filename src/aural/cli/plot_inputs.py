@@ -10,11 +10,14 @@ import csv
 import io
 import json
 import math
+import stat
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
-from aural.errors import InputError, MissingExtra, UnknownName
+from aural.errors import InputError, MissingExtra
 from aural.types import (
     Audio,
     Diarization,
@@ -38,6 +41,9 @@ MOST_SECONDS = 60.0
 """What is shown of a recording where nobody says how much."""
 MAX_TEXT_BYTES = 64 << 20
 MAX_ARRAY_BYTES = 4 << 30
+MAX_ROWS = 1_000_001
+MAX_TIME = 1e9
+"""Seconds; no recording is so long."""
 TARGETS = {"1": True, "true": True, "target": True, "0": False, "false": False, "nontarget": False}
 
 
@@ -55,23 +61,24 @@ class Stretch:
         """For a title: the file's name."""
         return "standard input" if self.source == "-" else Path(self.source).name
 
-    def audio(
-        self, tell: Callable[[str], None], *, sample_rate: int | None = None, most: float = 3600.0
-    ) -> Audio:
+    def audio(self, tell: Callable[[str], None], *, sample_rate: int | None = None) -> Audio:
         """Its samples, decoded no further than they reach; tell is told what is left out.
 
         Raises InputError where nothing is there, for a start or duration that is none, and for
-        more than most seconds.
+        more seconds than a picture shows; what is refused is not decoded.
         """
         import numpy as np
 
         from aural.audio.stream import Limits, open_signal, resampled
+        from aural.plot.signal import MAX_SECONDS
 
-        if not 0 <= self.start < math.inf:
-            raise InputError(f"start is {self.start:g}; give 0 or more seconds")
+        if not 0 <= self.start <= MAX_TIME:
+            raise InputError(f"start is {self.start:g}; give 0 to {MAX_TIME:g} seconds")
         length = MOST_SECONDS if self.duration is None else self.duration
-        if not 0 < length <= most:
-            raise InputError(f"duration is {length:g}; give more than 0, at most {most:g} seconds")
+        if not 0 < length <= MAX_SECONDS:
+            raise InputError(
+                f"duration is {length:g}; give more than 0, at most {MAX_SECONDS:g} seconds"
+            )
         with open_signal(self.source, self.channel, Limits()) as signal:
             rate = signal.sample_rate if sample_rate is None else sample_rate
             first = round(self.start * rate)
@@ -117,10 +124,17 @@ def read_json(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: not JSON: {error}") from error
+        raise InputError(f"{path}: not JSON: {_short(error)}") from error
     if not isinstance(found, dict):
         raise InputError(f"{path}: no JSON object")
     return found
+
+
+def _short(error: object) -> str:
+    """What is wrong, without all of a file that may be quoted in it."""
+    from aural.plot.canvas import label
+
+    return label(" ".join(str(error).split()), 120)
 
 
 def read_lines(path: Path) -> list[str]:
@@ -133,6 +147,8 @@ def read_found(path: Path) -> Transcript | SpeechActivity | Diarization:
     record = read_json(path)
     try:
         duration = float(record["duration"])
+        if not 0 <= duration <= MAX_TIME:
+            raise ValueError(f"duration {duration:g} s")
         if "segments" in record:
             segments = tuple(map(_segment, record["segments"]))
             return Transcript(segments, str(record.get("language", "")), 1.0, duration)
@@ -140,9 +156,10 @@ def read_found(path: Path) -> Transcript | SpeechActivity | Diarization:
             return SpeechActivity(tuple(Span(*_times(each)) for each in record["speech"]), duration)
         turns = (Turn(*_times(each), str(each["speaker"])) for each in record["turns"])
         return Diarization(tuple(turns), duration)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(
-            f"{path}: not what `--output-format json` writes of words, speech or turns ({error!r})"
+            f"{path}: not what `--output-format json` writes of words, speech or turns "
+            f"({_short(repr(error))})"
         ) from error
 
 
@@ -153,9 +170,23 @@ def _segment(record: dict[str, Any]) -> Segment:
 
 def _times(record: dict[str, Any]) -> tuple[float, float]:
     start, end = float(record["start"]), float(record["end"])
-    if not 0 <= start <= end < math.inf:
+    if not 0 <= start <= end <= MAX_TIME:
         raise ValueError(f"{start:g} to {end:g} s")
     return start, end
+
+
+_DAMAGED = (
+    ValueError,
+    EOFError,
+    SyntaxError,
+    MemoryError,
+    OverflowError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    TokenError,
+)
+"""What NumPy raises for a header that is none, and for a type it does not have."""
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -163,7 +194,10 @@ def read_array(path: Path) -> np.ndarray:
     import numpy as np
 
     try:
-        if path.stat().st_size > MAX_ARRAY_BYTES:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            raise InputError(f"{path}: no regular file; give a .npy or .safetensors file")
+        if about.st_size > MAX_ARRAY_BYTES:
             raise InputError(f"{path}: more than {MAX_ARRAY_BYTES} bytes")
         if path.suffix == ".safetensors":
             return _tensor(path)
@@ -172,10 +206,10 @@ def read_array(path: Path) -> np.ndarray:
         return np.lib.format.open_memmap(path, mode="r")
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
-    except (ValueError, EOFError, SyntaxError, MemoryError, OverflowError) as error:
+    except _DAMAGED as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: not numbers that can be read ({error})") from error
+        raise InputError(f"{path}: not numbers that can be read ({_short(error)})") from error
 
 
 def _tensor(path: Path) -> np.ndarray:
@@ -188,7 +222,7 @@ def _tensor(path: Path) -> np.ndarray:
                 raise InputError(f'{path}: it holds {len(names)} tensors and no "vectors"')
             return file.get_tensor(name)
     except (safetensors.SafetensorError, TypeError) as error:
-        raise InputError(f"{path}: not numbers that can be read ({error})") from error
+        raise InputError(f"{path}: not numbers that can be read ({_short(error)})") from error
 
 
 def _safetensors() -> Any:
@@ -201,6 +235,8 @@ def _safetensors() -> Any:
 
 def read_embedding(path: Path, frame_rate: float | None) -> Embedding:
     """What `aural embed` wrote; a .npy file does not hold its frame_rate (None: 50 Hz)."""
+    from aural.plot.matrix import check_frame_rate
+
     vectors = read_array(path)
     about: dict[str, str] = {}
     if path.suffix == ".safetensors":
@@ -211,21 +247,23 @@ def read_embedding(path: Path, frame_rate: float | None) -> Embedding:
         layer = int(about.get("layer", 0))
     except ValueError as error:
         raise InputError(f"{path}: its metadata are not those of `aural embed`") from error
-    if not 0 < rate < math.inf:
-        raise InputError(f"frame_rate is {rate:g}; give a number above 0")
+    check_frame_rate(rate)
     return Embedding(
         vectors, rate, about.get("model", ""), layer, len(vectors) / rate if vectors.ndim else 0, 0
     )
 
 
 def read_rows(path: Path) -> list[list[str]]:
-    """The rows of a CSV file, empty ones left out."""
+    """The rows of a CSV file, at most MAX_ROWS, empty ones left out."""
     try:
-        rows = [row for row in csv.reader(io.StringIO(read_text(path))) if row]
+        lines = filter(None, csv.reader(io.StringIO(read_text(path))))
+        rows = list(islice(lines, MAX_ROWS + 1))
     except csv.Error as error:
         raise InputError(f"{path}: not CSV: {error}") from error
     if not rows:
         raise InputError(f"{path}: no row in it")
+    if len(rows) > MAX_ROWS:
+        raise InputError(f"{path}: more than {MAX_ROWS - 1} rows; take a sample of them")
     return [[cell.strip() for cell in row] for row in rows]
 
 
@@ -274,8 +312,8 @@ def read_confusion(path: Path) -> tuple[np.ndarray, list[str]]:
     try:
         numbers = [[float(cell) for cell in row] for row in counts or ()]
         return np.array(numbers, float), [str(name) for name in labels or ()]
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: no table of counts ({error})") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{path}: no table of counts ({_short(error)})") from error
 
 
 def _tallied(path: Path, pairs: Sequence[Sequence[str]]) -> tuple[np.ndarray, list[str]]:
@@ -295,7 +333,8 @@ def _tallied(path: Path, pairs: Sequence[Sequence[str]]) -> tuple[np.ndarray, li
 
 @dataclass(frozen=True)
 class Curve:
-    """A line of errors, and the x at which they are twice those without the distortion."""
+    """A line of errors, and the x at which they are twice those without the distortion; None also
+    where they are so from the first x on."""
 
     series: Series
     doubling: float | None
@@ -326,13 +365,14 @@ def read_curves(path: Path, axis: str | None) -> Curves:
             raise InputError(f"{path}: there is no curve in it: sweep two values or more")
         chosen = axes[0] if axis is None else axis
         if chosen not in axes or chosen not in AXES:
-            raise UnknownName("axis of the sweep", chosen, axes)
+            known = ", ".join(each for each in axes if each in AXES) or "none that can be drawn"
+            raise InputError(f"{path}: no curve along {chosen[:40]!r}; its axes are {known}")
         metric = "word error rate" if record["metric"] == "WER" else str(record["metric"])
         made = tuple(_curve(curve) for curve in curves if curve["axis"] == chosen)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: a damaged sweep ({error!r})") from error
+        raise InputError(f"{path}: a damaged sweep ({_short(repr(error))})") from error
     falling = chosen not in {"rt60", "distance"}
     return Curves(made, f"{LABELS[chosen]} ({AXES[chosen]})", f"{metric} (%)", falling)
 

@@ -41,6 +41,9 @@ DPI = 100
 WIDTH = 8.0
 FORMATS = ("png", "svg")
 MAX_DPI = 600
+MAX_VALUES = 20_000_000
+MAX_NUMBER = 1e9
+"""On an axis: beyond any time, frequency or error there is, and safe to calculate with."""
 
 _STYLE: dict[str, Any] = {
     "font.size": 10,
@@ -70,10 +73,16 @@ _drawing = threading.RLock()
 
 @dataclass(frozen=True)
 class Limit:
-    """A value to compare with, and what it is called."""
+    """A value to compare with, and what it is called; InputError beyond MAX_NUMBER."""
 
     name: str
     value: float
+
+    def __post_init__(self) -> None:
+        if not abs(self.value) <= MAX_NUMBER:
+            raise InputError(
+                f"{label(self.name)!r} is {self.value:g}; give {-MAX_NUMBER:g} to {MAX_NUMBER:g}"
+            )
 
 
 @contextmanager

@@ -8,7 +8,18 @@ import numpy as np
 
 from aural.audio.features import MelOptions, hz_to_mel, mel_filters
 from aural.errors import InputError
-from aural.plot.canvas import COLOURS, describe, drawn, image, label, new_figure, whole_numbers
+from aural.plot.canvas import (
+    COLOURS,
+    MAX_NUMBER,
+    MAX_VALUES,
+    describe,
+    drawn,
+    image,
+    label,
+    new_figure,
+    whole_numbers,
+)
+from aural.plot.matrix import table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,6 +27,9 @@ if TYPE_CHECKING:
     from aural.audio.features.mel import MelScale
 
 MAX_FILTERS = 4096
+MAX_BANDS = 512
+MAX_FFT = 1 << 16
+_TOGETHER = 256
 FLOOR_DB = 40.0
 _SCALES: tuple[tuple[MelScale, str, str, str], ...] = (
     ("htk", "HTK", COLOURS[0], "-"),
@@ -29,8 +43,15 @@ def filterbank(options: MelOptions | None = None, *, title: str = "") -> Figure:
     """The mel scale over frequency, Slaney's and HTK's, and the triangles of a mel bank.
 
     options: by default 20 bands at 16 kHz, few enough to be told apart, with peaks of 1.
+    Raises InputError for more than MAX_BANDS, and for n_fft above MAX_FFT.
     """
     chosen = options or MelOptions(n_mels=20, n_fft=4096, norm=None)
+    for name, value, most in (
+        ("n_mels", chosen.n_mels, MAX_BANDS),
+        ("n_fft", chosen.n_fft, MAX_FFT),
+    ):
+        if value > most:
+            raise InputError(f"{name} is {value}; a picture has {most} at most")
     top = chosen.sample_rate / 2
     figure = new_figure(3.2, 9.0)
     curve, bank = figure.subplots(1, 2, width_ratios=(2, 5))
@@ -69,24 +90,24 @@ def learned_filters(taps: np.ndarray, sample_rate: int, *, title: str = "") -> F
     """What each of a layer's filters lets through, in order of the frequency it passes best.
 
     taps: real, shape = (filter, tap), at sample_rate Hz. Raises InputError for another shape, taps
-    that are not finite, and more than MAX_FILTERS.
+    that are not finite, more than MAX_FILTERS, and responses of more than MAX_VALUES in all.
     """
     values = np.asarray(taps)
     if values.ndim != 2 or 0 in values.shape or values.dtype.kind != "f":
         raise InputError(
             f"filters are {values.dtype} of shape {values.shape}; give floats, (filter, tap)"
         )
-    if len(values) > MAX_FILTERS or values.shape[1] > 1 << 16:
-        raise InputError(f"{values.shape} filters and taps; draw {MAX_FILTERS} filters at most")
-    if not np.isfinite(values).all():
-        raise InputError("some taps are NaN or infinite")
-    if sample_rate <= 0:
-        raise InputError(f"sample_rate is {sample_rate}; give a number above 0")
     n_fft = max(512, 1 << (values.shape[1] - 1).bit_length())
-    response = np.abs(np.fft.rfft(values.astype(np.float64), n_fft))
-    order = np.argsort(response.argmax(axis=1), kind="stable")
-    peaks = np.maximum(response.max(axis=1, keepdims=True), 1e-30)
-    levels = 20 * np.log10(np.maximum(response / peaks, 10 ** (-FLOOR_DB / 20)))[order]
+    if len(values) > MAX_FILTERS or len(values) * (n_fft // 2 + 1) > MAX_VALUES:
+        raise InputError(
+            f"filters have shape {values.shape}; one picture holds {MAX_FILTERS} filters, and "
+            f"{MAX_VALUES} values of their responses: take a part"
+        )
+    if not 0 < sample_rate <= MAX_NUMBER:
+        raise InputError(
+            f"sample_rate is {sample_rate:g}; give a number above 0, at most {MAX_NUMBER:g}"
+        )
+    levels = _gains(table(values, "taps", "(filter, tap)"), n_fft)
     figure = new_figure(3.6)
     axes = figure.subplots()
     half = sample_rate / n_fft / 2000
@@ -98,3 +119,16 @@ def learned_filters(taps: np.ndarray, sample_rate: int, *, title: str = "") -> F
     whole_numbers(axes.xaxis)
     axes.set_title(label(title, 90))
     return describe(figure, f"Frequency response of {len(values)} filters, 0 to half the rate.")
+
+
+def _gains(taps: np.ndarray, n_fft: int) -> np.ndarray:
+    """dB of each filter below its best, (filter, bin), in order of the bin it passes best."""
+    levels = np.empty((len(taps), n_fft // 2 + 1))
+    best = np.empty(len(taps), int)
+    for first in range(0, len(taps), _TOGETHER):
+        these = slice(first, first + _TOGETHER)
+        response = np.abs(np.fft.rfft(taps[these], n_fft))
+        best[these] = response.argmax(axis=1)
+        peaks = np.maximum(response.max(axis=1, keepdims=True), 1e-30)
+        levels[these] = 20 * np.log10(np.maximum(response / peaks, 10 ** (-FLOOR_DB / 20)))
+    return levels[np.argsort(best, kind="stable")]

@@ -6,12 +6,21 @@ and left out where there is no room to read them.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aural.errors import InputError
-from aural.plot.canvas import describe, drawn, image, label, new_figure, whole_numbers
+from aural.plot.canvas import (
+    MAX_VALUES,
+    describe,
+    drawn,
+    image,
+    label,
+    new_figure,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +31,9 @@ if TYPE_CHECKING:
     from aural.types import Embedding
 
 MAX_SIDE = 20_000
-MAX_VALUES = 20_000_000
+MAX_SIZE = 1e15
+"""Of a number: its square, and the sum of many of them, is a float32 too."""
+FRAME_RATES = (1e-3, 1e6)
 MAX_LABELLED = 60
 MAX_WRITTEN = 20
 
@@ -44,8 +55,9 @@ def attention(
     values = table(weights, "weights", "(token, frame)")
     if len(values) != len(tokens):
         raise InputError(f"{len(tokens)} tokens for {len(values)} rows of weights; give one each")
-    if not frame_seconds > 0:
-        raise InputError(f"frame_seconds is {frame_seconds}; give a number above 0")
+    shortest, longest = (1 / rate for rate in reversed(FRAME_RATES))
+    if not shortest <= frame_seconds <= longest:
+        raise InputError(f"frame_seconds is {frame_seconds:g}; give {shortest:g} to {longest:g}")
     figure = new_figure(1.4 + 0.19 * min(len(tokens), MAX_LABELLED))
     axes = figure.subplots()
     end = start + values.shape[1] * frame_seconds
@@ -68,8 +80,7 @@ def embedding_heat_map(embedding: Embedding, *, dims: int = 50, title: str = "")
     values = table(embedding.vectors, "vectors", "(frame, dimension)")
     if dims < 1:
         raise InputError(f"dims is {dims}; give 1 or more")
-    if not embedding.frame_rate > 0:
-        raise InputError(f"frame_rate is {embedding.frame_rate}; give a number above 0")
+    check_frame_rate(embedding.frame_rate)
     shown = values[:, :dims].T
     low, high = (float(each) for each in np.quantile(shown, (0.005, 0.995)))
     figure = new_figure(3.8)
@@ -85,6 +96,13 @@ def embedding_heat_map(embedding: Embedding, *, dims: int = 50, title: str = "")
         f"{len(shown)} of {values.shape[1]} dimensions of {label(embedding.model) or 'an encoder'} "
         f"over {embedding.duration:.2f} s, {embedding.frame_rate:g} vectors a second.",
     )
+
+
+def check_frame_rate(rate: float) -> None:
+    """InputError for a rate that frames can't have."""
+    least, most = FRAME_RATES
+    if not least <= rate <= most:
+        raise InputError(f"frame_rate is {rate:g}; give {least:g} to {most:g} frames a second")
 
 
 def _layer(embedding: Embedding) -> str:
@@ -148,7 +166,17 @@ def similarity(values: np.ndarray, labels: Sequence[str], *, title: str = "") ->
 
 
 def cosines(vectors: np.ndarray) -> np.ndarray:
-    """The cosine of the angle between each two of the vectors (item, dimension); 0 beside zeros."""
+    """The cosine of the angle between each two of the vectors (item, dimension); 0 beside zeros.
+
+    Raises InputError for what are no finite numbers of that shape, and where the cosines would be
+    more than MAX_VALUES.
+    """
+    shape = np.shape(vectors)
+    if len(shape) == 2 and shape[0] ** 2 > MAX_VALUES:
+        raise InputError(
+            f"{shape[0]} vectors; one picture compares {math.isqrt(MAX_VALUES)} at most: take a "
+            "sample"
+        )
     values = table(vectors, "vectors", "(item, dimension)")
     length = np.linalg.norm(values, axis=1, keepdims=True)
     unit = values / np.where(length > 0, length, 1)
@@ -156,7 +184,8 @@ def cosines(vectors: np.ndarray) -> np.ndarray:
 
 
 def table(values: np.ndarray, name: str, shape: str) -> np.ndarray:
-    """values as float64 of two axes; InputError where they are no finite numbers, none, or many."""
+    """values as float64 of two axes; InputError where they are no finite numbers, none, or many,
+    or one is beyond MAX_SIZE."""
     found = np.asarray(values)
     if found.ndim != 2 or 0 in found.shape or found.dtype.kind not in "fiub":
         raise InputError(
@@ -170,6 +199,8 @@ def table(values: np.ndarray, name: str, shape: str) -> np.ndarray:
     found = found.astype(np.float64)
     if not np.isfinite(found).all():
         raise InputError(f"some {name} are NaN or infinite")
+    if max(abs(found.min()), abs(found.max())) > MAX_SIZE:
+        raise InputError(f"some {name} are beyond {MAX_SIZE:g}; scale them down")
     return found
 
 

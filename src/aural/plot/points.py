@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aural.errors import InputError, MissingExtra
-from aural.plot.canvas import COLOURS, GREY, MARKERS, Limit, describe, drawn, label, new_figure
+from aural.plot.canvas import (
+    COLOURS,
+    GREY,
+    MARKERS,
+    MAX_NUMBER,
+    Limit,
+    describe,
+    drawn,
+    label,
+    new_figure,
+)
 from aural.plot.matrix import table
 
 if TYPE_CHECKING:
@@ -21,6 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_POINTS = 10_000
+MAX_TRIALS = 1_000_000
 FEW = 12
 """Fewer points than this are put on a map by their principal components."""
 MAX_GROUPS = len(COLOURS) * 2
@@ -44,6 +55,8 @@ def embedding_map(
         raise InputError(f"{len(labels)} labels for {len(values)} vectors; give one each")
     if not 2 <= len(values) <= MAX_POINTS:
         raise InputError(f"{len(values)} vectors; a map has 2 to {MAX_POINTS}: take a sample")
+    if not 0 <= seed < 1 << 32:
+        raise InputError(f"seed is {seed}; give 0 to {(1 << 32) - 1}")
     places, names = place(values, seed)
     figure = new_figure(4.6, 6.8)
     axes = figure.subplots()
@@ -69,7 +82,7 @@ def place(values: np.ndarray, seed: int) -> tuple[np.ndarray, tuple[str, str]]:
     components[:, : scale.size] = (left * scale)[:, :2]
     largest = np.abs(components).argmax(axis=0)
     components *= np.where(components[largest, [0, 1]] < 0, -1, 1)  # a sign of its own has none
-    if len(values) < FEW or not scale[0] > 0:
+    if len(values) < FEW or not scale[0] > 1e-15:  # nothing less is told apart in float32
         share = scale**2 / max(float((scale**2).sum()), 1e-300)
         kept = [100 * float(share[i]) if i < share.size else 0.0 for i in (0, 1)]
         first, second = (f"component {i + 1} ({kept[i]:.0f} % of variance)" for i in (0, 1))
@@ -107,7 +120,8 @@ def _groups(labels: Sequence[str]) -> dict[str, list[int]]:
 class Trials:
     """A detector's scores, the higher the surer, and which of them are of targets; shape (trial,).
 
-    Raises InputError for scores that are not finite, and without a target or another trial.
+    Raises InputError for scores that are not finite, without a target or another trial, and for
+    more than MAX_TRIALS.
     """
 
     name: str
@@ -121,6 +135,8 @@ class Trials:
                 f"scores of shape {scores.shape} and {targets.dtype} targets of shape "
                 f"{targets.shape}; give numbers and booleans of one shape (trial,)"
             )
+        if scores.size > MAX_TRIALS:
+            raise InputError(f"{scores.size} trials; draw {MAX_TRIALS} at most: take a sample")
         if scores.dtype.kind not in "fiu" or not np.isfinite(scores).all():
             raise InputError("some scores are no finite numbers")
         if targets.all() or not targets.any():
@@ -190,7 +206,8 @@ def _fewest(trials: Trials) -> int:
 class Series:
     """Errors as ratios along x, with their intervals; x is in order, rising or falling.
 
-    low and high are empty where there are no intervals; a bound may be infinite.
+    low and high are empty where there are no intervals; a bound may be infinite. Raises InputError
+    for other numbers that are not finite or beyond MAX_NUMBER.
     """
 
     name: str
@@ -206,6 +223,9 @@ class Series:
             )
         if not all(map(math.isfinite, (*self.x, *self.y))):
             raise InputError(f"{self.name!r} has an x or y that is no finite number")
+        finite = filter(math.isfinite, (*self.x, *self.y, *self.low, *self.high))
+        if any(abs(each) > MAX_NUMBER for each in finite):
+            raise InputError(f"{self.name!r} has a number beyond {MAX_NUMBER:g}")
         for bounds in (self.low, self.high):
             if bounds and (len(bounds) != len(self.x) or any(map(math.isnan, bounds))):
                 raise InputError(f"{self.name!r} has {len(self.x)} points; give a bound for each")
@@ -233,6 +253,9 @@ def error_curve(
     """
     if not 1 <= len(series) <= MAX_GROUPS:
         raise InputError(f"{len(series)} series; draw 1 to {MAX_GROUPS} together")
+    for limit in limits:
+        if limit.value < 0:
+            raise InputError(f"an error of {limit.value:g} is allowed; give a ratio of 0 or more")
     figure = new_figure(4.2)
     axes = figure.subplots()
     most = 100 * max([each for one in series for each in one.y] + [each.value for each in limits])

@@ -7,13 +7,16 @@ Spectra have a window of 25 ms every 10 ms and are in dB below the loudest value
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aural.audio.features import (
     PRESETS,
+    FrameStream,
     LogMelOptions,
     MelOptions,
     MFCCOptions,
@@ -27,7 +30,16 @@ from aural.audio.features import (
     power_to_db,
 )
 from aural.errors import InputError, UnknownName
-from aural.plot.canvas import COLOURS, describe, drawn, image, label, new_figure, whole_numbers
+from aural.plot.canvas import (
+    COLOURS,
+    MAX_VALUES,
+    describe,
+    drawn,
+    image,
+    label,
+    new_figure,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,6 +50,9 @@ if TYPE_CHECKING:
 FLOOR_DB = 80.0
 MAX_CHANNELS = 8
 MAX_SECONDS = 600.0
+MAX_WIDTH = 999
+MAX_COLUMNS = 8000
+"""Of a spectrogram, more than the widest picture has dots; in more frames the highest are drawn."""
 COLUMNS = 1600
 """Of more than twice so many samples only the lowest and highest of each column are drawn."""
 DECIBELS = "level (dB, loudest is 0)"
@@ -50,7 +65,7 @@ def waveform(
     """Amplitude over time, a row a channel; below it the stretch zoom, sample by sample.
 
     Raises InputError without a sample, with one that is not finite, for more than MAX_CHANNELS
-    channels, and for a zoom outside the recording.
+    channels or MAX_SECONDS, and for a zoom outside the recording.
     """
     rows = channels_of(audio)
     count = len(rows) + (zoom is not None)
@@ -107,13 +122,13 @@ def spectrogram(
     Raises InputError where the samples can't be drawn, or are more than MAX_SECONDS.
     """
     samples = channel_of(audio)
+    if max_hertz is not None and not 0 < max_hertz <= audio.sample_rate / 2:
+        raise InputError(f"max_hertz is {max_hertz:g}; give up to {audio.sample_rate / 2:g}")
     figure = new_figure(3.4)
     axes = figure.subplots()
-    levels = decibels(power_spectrogram(samples, options or framing(audio.sample_rate)))
-    spectrum(axes, levels, audio, options or framing(audio.sample_rate), start, name=DECIBELS)
+    chosen = options or framing(audio.sample_rate)
+    spectrum(axes, decibels(powers(samples, chosen)), audio, chosen, start, name=DECIBELS)
     if max_hertz is not None:
-        if not 0 < max_hertz <= audio.sample_rate / 2:
-            raise InputError(f"max_hertz is {max_hertz:g}; give up to {audio.sample_rate / 2:g}")
         axes.set_ylim(0, max_hertz / 1000)
     axes.set_title(label(title, 90))
     return describe(
@@ -140,11 +155,13 @@ def mel(
     samples = channel_of(audio)
     if options is None:
         bands = mel_framing(audio.sample_rate)
+        _check_values(bands, samples)
         levels, name, limits = decibels(mel_spectrogram(samples, bands)), DECIBELS, (-FLOOR_DB, 0.0)
     else:
         chosen = _preset(options)
         bands, name = chosen.mel, "log-mel"
         _check_rate(audio, bands)
+        _check_values(bands, samples)
         levels = np.asarray(log_mel(samples, chosen))[bands.rows - bands.n_mels :]
         _check_frames(levels)
         limits = (float(levels.min()), float(levels.max()))
@@ -179,6 +196,15 @@ def _check_rate(audio: Audio, options: MelOptions) -> None:
         )
 
 
+def _check_values(options: MelOptions, samples: np.ndarray) -> None:
+    frames = options.frames(samples.size)
+    if options.rows * frames > MAX_VALUES:
+        raise InputError(
+            f"{options.rows} bands in {frames} frames are too much for one picture; choose a "
+            f"shorter stretch (at most {MAX_VALUES} values)"
+        )
+
+
 def _check_frames(values: np.ndarray) -> None:
     if values.size == 0:
         raise InputError("the recording is shorter than a frame; give a longer one")
@@ -196,12 +222,14 @@ def mfcc_deltas(
     """Cepstral coefficients, their slopes (delta) and the slopes of these, over time.
 
     Coefficient 0 is the level of the frame and far larger than the others: it is a line of its own
-    at the top. width: frames that a slope is taken over. Raises InputError where the samples can't
-    be drawn, are more than MAX_SECONDS or have fewer frames than width.
+    at the top. width: frames that a slope is taken over, odd, at most MAX_WIDTH. Raises InputError
+    where the samples can't be drawn, are more than MAX_SECONDS or have fewer frames than width.
     """
     samples = channel_of(audio)
     chosen = options or cepstral_framing(audio.sample_rate)
     _check_rate(audio, chosen.log_mel.mel)
+    _check_values(chosen.log_mel.mel, samples)
+    _check_width(width, chosen.log_mel.mel.frames(samples.size))
     values = np.asarray(mfcc(samples, chosen))
     if len(values) < 2:
         raise InputError("n_mfcc is 1; give 2 or more to draw")
@@ -230,6 +258,16 @@ def mfcc_deltas(
     )
 
 
+def _check_width(width: int, frames: int) -> None:
+    if not 3 <= width <= MAX_WIDTH or width % 2 == 0:
+        raise InputError(f"width is {width}; give an odd number of frames, 3 to {MAX_WIDTH}")
+    if frames < width:
+        raise InputError(
+            f"the recording has {frames} frames, fewer than width ({width}); give a longer stretch "
+            "or a smaller width"
+        )
+
+
 @dataclass(frozen=True)
 class Version:
     """A recording and what it is called beside another."""
@@ -250,9 +288,9 @@ def before_after(before: Version, after: Version, *, start: float = 0.0, title: 
     figure = new_figure(4.4, 9.0)
     panels = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=(2, 3))
     chosen = framing(before.audio.sample_rate)
-    powers = [np.asarray(power_spectrogram(channel_of(v.audio), chosen)) for v in versions]
-    loudest = max(float(power.max()) for power in powers) or 1.0
-    for column, (version, power) in enumerate(zip(versions, powers, strict=True)):
+    both = [powers(channel_of(each.audio), chosen) for each in versions]
+    loudest = max(float(power.max()) for power in both) or 1.0
+    for column, (version, power) in enumerate(zip(versions, both, strict=True)):
         top, bottom = panels[:, column]
         wave(top, channel_of(version.audio), version.audio.sample_rate, start)
         levels = np.maximum(power_to_db(power, loudest, 1e-12 * loudest, None), -FLOOR_DB)
@@ -270,7 +308,8 @@ def before_after(before: Version, after: Version, *, start: float = 0.0, title: 
 
 
 def channels_of(audio: Audio) -> np.ndarray:
-    """float samples of shape (channel, time); InputError for what can't be drawn."""
+    """float samples of shape (channel, time); InputError for what can't be drawn, or is more than
+    MAX_SECONDS."""
     samples = np.asarray(audio.samples)
     if samples.ndim not in {1, 2} or samples.dtype.kind != "f":
         raise InputError(
@@ -281,6 +320,10 @@ def channels_of(audio: Audio) -> np.ndarray:
         raise InputError("there is no sample to draw")
     if audio.channels > MAX_CHANNELS:
         raise InputError(f"{audio.channels} channels; choose {MAX_CHANNELS} at most")
+    if audio.duration > MAX_SECONDS:
+        raise InputError(
+            f"{audio.duration:.0f} s is too much for one picture; choose up to {MAX_SECONDS:g} s"
+        )
     if not np.isfinite(samples).all():
         raise InputError("some samples are NaN or infinite; replace them before drawing")
     return samples.reshape(audio.channels, -1)
@@ -291,10 +334,6 @@ def channel_of(audio: Audio) -> np.ndarray:
     rows = channels_of(audio)
     if len(rows) > 1:
         raise InputError(f"{len(rows)} channels; choose one, or their mean")
-    if audio.duration > MAX_SECONDS:
-        raise InputError(
-            f"{audio.duration:.0f} s is too much for one picture; choose up to {MAX_SECONDS:g} s"
-        )
     return rows[0]
 
 
@@ -324,6 +363,34 @@ def cepstral_framing(sample_rate: int) -> MFCCOptions:
     """13 coefficients of 40 of those bands, orthonormal, in dB."""
     mel_options = mel_framing(sample_rate, 40)
     return MFCCOptions(LogMelOptions(mel_options, scale=10.0, dynamic_range=FLOOR_DB), n_mfcc=13)
+
+
+def frames_a_column(options: STFTOptions, samples: int) -> int:
+    """How many frames of so many samples one column of a spectrogram stands for."""
+    most = max(1, min(MAX_COLUMNS, MAX_VALUES // options.bins))
+    return max(1, math.ceil(options.frames(samples) / most))
+
+
+def powers(samples: np.ndarray, options: STFTOptions) -> np.ndarray:
+    """Power of each bin and column, (bin, column): of frames_a_column frames the highest.
+
+    No more than a block of frames is held beside it.
+    """
+    group = frames_a_column(options, samples.size)
+    if group == 1:
+        return np.asarray(power_spectrogram(samples, options))
+    columns = math.ceil(options.frames(samples.size) / group)
+    found = np.zeros((options.bins, columns), samples.dtype)
+    alone, stream, seen = replace(options, center=False, padding=None), FrameStream(options), 0
+    for cut in chain(stream.push(samples), stream.finish()):
+        power = np.asarray(power_spectrogram(cut, alone))[..., 0].T
+        places = (seen + np.arange(len(cut))) // group
+        first = np.flatnonzero(np.diff(places, prepend=-1))
+        kept = places[first]
+        highest = np.maximum.reduceat(power, first, axis=1)
+        found[:, kept] = np.maximum(found[:, kept], highest)
+        seen += len(cut)
+    return found
 
 
 def decibels(power: np.ndarray) -> np.ndarray:
@@ -365,10 +432,11 @@ def spectrum(
     start: float,
     name: str = "",
 ) -> None:
-    """Levels in dB, shape = (bin, frame), with axes in seconds and kHz."""
+    """Levels in dB of powers, shape = (bin, column), with axes in seconds and kHz."""
     hop, bin_width = options.hop_length / audio.sample_rate, audio.sample_rate / options.n_fft
     top = (len(levels) - 0.5) * bin_width / 1000
-    extent = (*frame_edges(levels.shape[1], hop, start), -bin_width / 2000, top)
+    frames = levels.shape[1] * frames_a_column(options, audio.samples.shape[-1])
+    extent = (*frame_edges(frames, hop, start), -bin_width / 2000, top)
     image(axes, levels, extent, colours="spectrum", limits=(-FLOOR_DB, 0), name=name)
     axes.set_xlim(start, start + audio.duration)
     axes.set_ylim(0, audio.sample_rate / 2000)

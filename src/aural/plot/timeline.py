@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from aural.audio.features import power_spectrogram
+from aural.errors import InputError
 from aural.plot.canvas import COLOURS, GREY, WIDTH, canvas_of, describe, drawn, label, new_figure
-from aural.plot.signal import channel_of, decibels, framing, spectrum, wave
+from aural.plot.signal import channel_of, decibels, framing, powers, spectrum, wave
 from aural.types import Diarization, SpeechActivity, Transcript
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 Found: TypeAlias = "Transcript | SpeechActivity | Diarization"
 
 MAX_LANES = 6
+MAX_SPEAKERS = 40
+MAX_BLOCKS = 1000
 TEXT_SIZE = 9.0
 _GAP = 0.006  # of the axis between two texts of a lane
 
@@ -60,7 +63,7 @@ def timeline(audio: Audio, found: Found, *, start: float = 0.0, title: str = "")
     A transcript gives its words, or where they would not fit into MAX_LANES rows its segments,
     shortened; speech is one lane, speakers are one each. Times of found are the recording's, as
     start is; what lies outside of the audio is left out. Raises InputError where the samples can't
-    be drawn.
+    be drawn, and for more than MAX_BLOCKS stretches or MAX_SPEAKERS speakers within them.
     """
     samples = channel_of(audio)
     end = start + audio.duration
@@ -70,7 +73,7 @@ def timeline(audio: Audio, found: Found, *, start: float = 0.0, title: str = "")
     wave_axes, spectrum_axes, lane_axes = _panels(figure, lanes)
     wave(wave_axes, samples, audio.sample_rate, start)
     options = framing(audio.sample_rate)
-    levels = decibels(power_spectrogram(samples, options))
+    levels = decibels(powers(samples, options))
     spectrum(spectrum_axes, levels, audio, options, start)
     wave_axes.set_ylabel("amplitude")
     spectrum_axes.set_xlabel("")
@@ -94,25 +97,34 @@ def _sentence(found: Found, title: str, duration: float) -> str:
 
 def _lanes(found: Found, start: float, end: float, width: Callable[[str], float]) -> Lanes:
     if isinstance(found, SpeechActivity):
-        blocks = _clipped(found.spans, [""] * len(found.spans), start, end)
+        blocks = _checked(_clipped(found.spans, [""] * len(found.spans), start, end))
         return Lanes(tuple(replace(block, colour=COLOURS[0]) for block in blocks), ("speech",))
     if isinstance(found, Diarization):
         return _speakers(found, start, end)
     words = [word for segment in found.segments for word in segment.words]
     blocks = _clipped(words, [word.text for word in words], start, end)
-    placed = stacked(blocks, width, start, end)
+    placed = stacked(blocks, width, start, end) if len(blocks) <= MAX_BLOCKS else None
     if blocks and placed is not None:
         return Lanes(tuple(placed))
-    blocks = _clipped(found.segments, [each.text for each in found.segments], start, end)
+    blocks = _checked(_clipped(found.segments, [s.text for s in found.segments], start, end))
     return Lanes(tuple(replace(b, lane=i % 2, text=_fit(b, width)) for i, b in enumerate(blocks)))
 
 
 def _speakers(found: Diarization, start: float, end: float) -> Lanes:
     names = tuple(dict.fromkeys(turn.speaker for turn in found.turns))
-    blocks = _clipped(found.turns, [turn.speaker for turn in found.turns], start, end)
+    turns = [turn for turn in found.turns if turn.end > start and turn.start < end]
+    if len(names) > MAX_SPEAKERS:
+        names = tuple(dict.fromkeys(turn.speaker for turn in turns))
+    if len(names) > MAX_SPEAKERS:
+        raise InputError(
+            f"{len(names)} speakers within {end - start:g} s are too many to be told apart; give a "
+            f"shorter stretch (at most {MAX_SPEAKERS} speakers)"
+        )
+    blocks = _checked(_clipped(turns, [""] * len(turns), start, end))
+    places = [names.index(turn.speaker) for turn in turns]
     placed = (
-        replace(b, text="", lane=names.index(b.text), colour=_colour(names.index(b.text)))
-        for b in blocks
+        replace(block, lane=lane, colour=_colour(lane))
+        for block, lane in zip(blocks, places, strict=True)
     )
     return Lanes(tuple(placed), tuple(label(name, 14) for name in names))
 
@@ -125,6 +137,15 @@ def _clipped(spans: Sequence[Span], texts: Sequence[str], start: float, end: flo
         _block(max(start, span.start), min(end, span.end), text.strip(), _colour(index % 2))
         for index, (span, text) in enumerate(inside)
     ]
+
+
+def _checked(blocks: list[Block]) -> list[Block]:
+    if len(blocks) > MAX_BLOCKS:
+        raise InputError(
+            f"{len(blocks)} stretches are too many to be seen; show a shorter part of the "
+            f"recording (at most {MAX_BLOCKS})"
+        )
+    return blocks
 
 
 def _block(start: float, end: float, text: str, colour: str) -> Block:
@@ -164,11 +185,18 @@ def text_span(block: Block, width: float, start: float, end: float) -> tuple[flo
 
 
 def _fit(block: Block, width: Callable[[str], float]) -> str:
-    """The block's text shortened to its length."""
-    text = label(block.text, 400)
-    while len(text) > 1 and width(text) > block.end - block.start:
-        text = text[: max(1, min(len(text) - 2, int(len(text) * 0.95)))].rstrip() + "…"
-    return text
+    """The block's text shortened to its length; none where not even one letter has room."""
+    text, room = label(block.text, 400), block.end - block.start
+    if width("…") > room:
+        return ""
+    if width(text) <= room:
+        return text
+
+    def cut(count: int) -> str:
+        return text[:count].rstrip() + "…"
+
+    count = bisect_right(range(1, len(text)), room, key=lambda kept: width(cut(kept)))
+    return cut(count) if count else ""
 
 
 def _measure(figure: Figure, duration: float) -> Callable[[str], float]:

@@ -20,6 +20,7 @@ from aural.plot.canvas import (
     COLOURS,
     GREY,
     MAPS,
+    MAX_VALUES,
     canvas_of,
     drawn,
     format_of,
@@ -71,14 +72,15 @@ def sliding_windows(
     """
     samples = channel_of(audio)
     chosen = options or framing(audio.sample_rate)
-    levels = decibels(power_spectrogram(samples, chosen))
-    if levels.shape[1] > MAX_FRAMES:
+    frames = chosen.frames(samples.size)
+    if frames > MAX_FRAMES or frames * chosen.bins > MAX_VALUES:
         raise InputError(
-            f"{levels.shape[1]} frames are too many to be seen; give a shorter stretch "
-            f"(at most {MAX_FRAMES} frames)"
+            f"{frames} frames are too many to be seen; give a shorter stretch "
+            f"(at most {min(MAX_FRAMES, MAX_VALUES // chosen.bins)} frames)"
         )
     if not 1 <= pictures <= MAX_PICTURES:
         raise InputError(f"pictures is {pictures}; give 1 to {MAX_PICTURES}")
+    levels = decibels(power_spectrogram(samples, chosen))
     figure = new_figure(4.2, 7.2)
     scene = _Scene(figure, samples, audio.sample_rate, chosen, levels, start)
     scene.top.set_title(label(title, 80))

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from aural.audio.augment import Chain
 from aural.audio.augment.level import Gain, SetLevel
 from aural.audio.augment.noise import AddColouredNoise, AddNoise, Babble
 from aural.audio.augment.room import Reverberate, Room, room_response
@@ -39,6 +40,11 @@ def responses() -> tuple[Audio, ...]:
     )
 
 
+def perhaps() -> Chain:
+    """Steps that are left out now and then, all of them too."""
+    return Chain((AddColouredNoise(("pink",), (0, 20)), Gain((-6, 6))), (0.5, 0.3))
+
+
 EVERY = [
     ("Gain", lambda: Gain((-6, 6)), SPEECH),
     *(
@@ -51,5 +57,7 @@ EVERY = [
     ("Babble", lambda: Babble(clips(), talkers=(2, 4)), SPEECH),
     ("Reverberate", lambda: Reverberate(responses()), SPEECH),
     ("Room", Room, SPEECH),
+    ("Chain, perhaps", perhaps, SPEECH),
+    ("Chain, never", lambda: Chain((Gain((-6, 6)),), (0,)), SPEECH),
     ("Room near", lambda: Room((0, 0), (0.5, 1), keep="none"), SPEECH),
 ]

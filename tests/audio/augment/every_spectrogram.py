@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from aural.audio.augment import Chain
 from aural.audio.augment.mixing import (
     GaussianMixup,
     LogMixup,
@@ -60,6 +61,7 @@ EVERY = [
     ("LogMixup", lambda: LogMixup(BANK), BATCH),
     ("GaussianMixup", GaussianMixup, BATCH),
     ("Normalise", Normalise, BATCH),
+    ("Chain, never", lambda: Chain((LD,), (0,)), BATCH),
     ("byol_a", lambda: byol_a(BANK, before=Normalise(-5.0, 4.0)), BATCH),
     ("multi_format_audio", lambda: multi_format_audio(RECORDINGS), SPEECH),
     ("multi_format_spectrogram", multi_format_spectrogram, BATCH),

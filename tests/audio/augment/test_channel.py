@@ -312,3 +312,12 @@ def test_parameters_out_of_range_are_refused():
         Equalise((-100, 0))
     with pytest.raises(InputError, match="bands is 0"):
         Equalise(bands=0)
+
+
+def test_rates_of_numpy_are_json():
+    audio = Audio(np.sin(np.arange(4000) / 5).astype(np.float32), np.int64(16000))
+    done = augment(audio, Bandwidth((np.int64(8000),)), np.random.default_rng(0))
+    assert json.loads(json.dumps(done.drawn)) == {"rate": 8000}
+    expected = bandwidth(audio.samples, 16000, 8000)
+    np.testing.assert_array_equal(done.value.samples, expected)
+    np.testing.assert_array_equal(bandwidth(audio.samples, 16000.0, 8000.0), expected)

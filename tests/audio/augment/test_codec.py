@@ -205,3 +205,51 @@ def test_what_no_codec_takes_is_refused(speech):
         codec_round_trip(np.array([np.nan], np.float32), 16000, "opus")
     with pytest.raises(InputError, match="sample_rate is 500"):
         codec_round_trip(speech, 500, "opus")
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("rate", [1000, 384_000])
+def test_the_lowest_and_the_highest_sample_rate(codec, rate):
+    tone = 0.3 * np.sin(2 * np.pi * 350 * np.arange(rate // 2) / rate).astype(np.float32)
+    made = codec_round_trip(tone, rate, codec)
+    assert made.shape == tone.shape
+    assert np.corrcoef(made, tone)[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("codec", "channels", "bit_rate"),
+    [
+        (codec, channels, bit_rate)
+        for codec, least, most in (
+            ("mp3", 8_000, (320_000, 320_000)),
+            ("opus", 6_000, (256_000, 512_000)),
+            ("aac", 8_000, (512_000, 512_000)),
+        )
+        for channels in (1, 2, 3)
+        for bit_rate in (least, most[channels == 2])
+    ],
+)
+@pytest.mark.parametrize("rate", [8000, 48000])
+def test_the_least_and_the_most_bits(speech, codec, channels, bit_rate, rate):
+    samples = np.stack([resample(speech, 16000, rate)[:rate]] * channels)
+    made = codec_round_trip(samples, rate, codec, np.int64(bit_rate))
+    assert made.shape == samples.shape
+    assert np.corrcoef(made[0], samples[0])[0, 1] > 0.6
+
+
+def test_opus_takes_so_many_bits_a_channel(speech):
+    for samples in (speech, np.stack([speech] * 3)):
+        with pytest.raises(InputError, match="opus takes at most 256000 for each"):
+            codec_round_trip(samples, 16000, "opus", 256_001)
+    with pytest.raises(InputError, match="opus takes 6000 to 512000"):
+        Codec((("opus", 16_000.5),))
+
+
+def test_bit_rates_of_numpy_are_json(speech):
+    done = augment(
+        Audio(speech, np.int64(16000)),
+        Codec((("opus", np.int64(16_000)),)),
+        np.random.default_rng(0),
+    )
+    assert json.loads(json.dumps(done.drawn)) == {"codec": "opus", "bit_rate": 16_000}
+    assert type(done.value.sample_rate) is int

@@ -11,6 +11,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 
 from aural.audio.augment import Chain, OneOf, augment, augment_batch
 from aural.audio.augment.level import Gain
@@ -32,6 +33,7 @@ EVERY = [
     for path in sorted(Path(__file__).parent.glob("every*.py"))
     for name, make, value in load(path).EVERY
 ]
+OF_SOUND = [each for each in EVERY if isinstance(each.values[1], Audio)]
 SEEDS = 3
 
 
@@ -79,7 +81,7 @@ def test_the_result_is_finite_and_of_the_same_kind(make, value):
         assert array(done).ndim == array(original).ndim
         if isinstance(original, Audio):
             assert done.channels == original.channels
-            assert not np.shares_memory(done.samples, original.samples)
+        assert not np.shares_memory(array(done), array(original))
 
 
 @pytest.mark.parametrize(("make", "value"), EVERY)
@@ -89,6 +91,45 @@ def test_the_result_is_the_same_in_any_batch(make, value):
     assert as_bytes(first.value) == as_bytes(alone.value)
     assert first.drawn == alone.drawn
     assert len(others) == 2
+
+
+NO_SOUND = [
+    (np.float32(0.1), 16000, "shape"),
+    (np.zeros((2, 2, 8), np.float32), 16000, "shape"),
+    (np.zeros(8, np.int16), 16000, "int16"),
+    ([[0.1], [0.1, 0.2]], 16000, "several lengths"),
+    *((np.zeros(800, np.float32), rate, f"sample_rate is {rate}") for rate in (0, -1, 500, 1e9)),
+    (np.zeros(800, np.float32), float("nan"), "sample_rate is nan"),
+    (np.zeros(800, np.float32), 16000.5, "sample_rate is 16000.5"),
+    (np.zeros(800, np.float32), "16000", "sample_rate is 16000"),
+    (np.zeros(800, np.float32), None, "sample_rate is None"),
+]
+
+
+@pytest.mark.parametrize(("make", "value"), OF_SOUND)
+def test_what_is_no_sound_is_refused_at_once(make, value):
+    effect = make()
+    drawn = effect.draw(value, np.random.default_rng(0))
+    for samples, rate, message in NO_SOUND:
+        bad = Audio(samples, rate)
+        for run in (
+            lambda bad=bad: effect.draw(bad, np.random.default_rng(0)),
+            lambda bad=bad: effect.apply(bad, drawn),
+            lambda bad=bad: augment(bad, effect, np.random.default_rng(0)),
+        ):
+            with pytest.raises(InputError, match=message):
+                run()
+
+
+@pytest.mark.parametrize(("make", "value"), OF_SOUND)
+def test_lists_and_rates_of_numpy_are_sound_too(make, value):
+    short = Audio(value.samples[..., :8000], value.sample_rate)
+    done = augment(short, make(), np.random.default_rng(0))
+    other = Audio(short.samples.tolist(), np.int64(short.sample_rate))
+    again = augment(other, make(), np.random.default_rng(0))
+    assert through_json(again.drawn) == through_json(done.drawn)
+    assert as_bytes(again.value) == as_bytes(done.value)
+    assert type(again.value.sample_rate) is int
 
 
 # --- of others: with steps whose work is seen
@@ -203,6 +244,40 @@ def test_the_i_th_of_a_batch_does_not_depend_on_the_others():
     for mine, theirs in zip(changed[1:], whole[1:], strict=True):
         assert as_bytes(mine.value) == as_bytes(theirs.value)
     assert augment_batch([], chain, np.random.default_rng(3)) == []
+
+
+@pytest.mark.parametrize(
+    "value", [ONE, torch.ones(1), Audio(np.ones((2, 9), np.float32), 16000)], ids=type
+)
+def test_a_chain_that_does_nothing_gives_a_value_of_its_own(value):
+    for chain in (
+        Chain(()),
+        Chain((Gain((0, 0)),), (0,)),
+        OneOf((Chain(()),)),
+        Chain((Chain(()),)),
+    ):
+        done = augment(value, chain, np.random.default_rng(0))
+        for made in (done.value, done.replay(value), chain.apply(value, through_json(done.drawn))):
+            assert made is not value
+            assert as_bytes(made) == as_bytes(value)
+            assert not np.shares_memory(np.asarray(array(made)), np.asarray(array(value)))
+    direct, _ = Chain(()).run(value, np.random.default_rng(0))
+    assert direct is not value
+
+
+def test_damaged_records_of_chains():
+    chain = Chain((Times(2), Times(3)))
+    for steps in ([{}], [{}, {}, {}]):
+        with pytest.raises(InputError, match=f"{len(steps)} steps were drawn and there are 2"):
+            chain.apply(ONE, {"steps": steps})
+    with pytest.raises(InputError, match="no 'steps'"):
+        chain.apply(ONE, {})
+    choice = OneOf((Times(2),))
+    for index in (1, -1, None):
+        with pytest.raises(InputError, match=f"choice {index} was drawn and there are 1"):
+            choice.apply(ONE, {"index": index, "drawn": {}})
+    with pytest.raises(InputError, match="no 'drawn'"):
+        choice.apply(ONE, {"index": 0})
 
 
 def test_what_can_not_be():

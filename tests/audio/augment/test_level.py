@@ -311,3 +311,11 @@ def test_many_channels_and_odd_rates():
     many = np.random.default_rng(0).standard_normal((9, 11027)).astype(np.float32) * 0.1
     assert active_speech_level(many, 11027).db == pytest.approx(-20, abs=0.3)
     assert set_level(many, -30, 11027, "loudness").shape == many.shape
+
+
+def test_loudness_below_where_it_is_measured_is_not_called_silence():
+    faint = np.full(16_000, 1e-5, np.float32) * np.float32(-1) ** np.arange(16_000)
+    with pytest.raises(InputError, match="nowhere above -70 LUFS"):
+        set_level(faint.astype(np.float32), -23, 16_000, "loudness")
+    with pytest.raises(InputError, match="are silence"):
+        set_level(np.zeros(16_000, np.float32), -23, 16_000, "loudness")

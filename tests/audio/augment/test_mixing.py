@@ -404,3 +404,22 @@ def test_a_chain_of_both_replays() -> None:
     for seed in range(8):
         made = augment(value, chain, np.random.default_rng(seed))
         np.testing.assert_array_equal(made.replay(value), made.value)
+
+
+def test_two_cells_without_energy_have_no_energy_and_no_gradient() -> None:
+    """And the others have theirs: 0.75 and 0.25 where both have the same energy."""
+    first = torch.tensor([[-torch.inf, -torch.inf, 1.0]], dtype=torch.float64, requires_grad=True)
+    second = torch.tensor([[-torch.inf, 2.0, 1.0]], dtype=torch.float64, requires_grad=True)
+    mixed = log_mixup_exp(first, second, 0.25)
+    torch.testing.assert_close(mixed[0, 0], torch.tensor(-torch.inf, dtype=torch.float64))
+    mixed[0, 1:].sum().backward()
+    torch.testing.assert_close(first.grad, torch.tensor([[0.0, 0.0, 0.75]], dtype=torch.float64))
+    torch.testing.assert_close(second.grad, torch.tensor([[0.0, 1.0, 0.25]], dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    "beta", [(5,), (5, 2, 1), (1e308, 1e308), 5, ("a", "b"), (float("nan"), 1)]
+)
+def test_a_beta_distribution_has_two_numbers(beta) -> None:
+    with pytest.raises(InputError, match=r"beta is .*give two numbers"):
+        Mixup(beta=beta)

@@ -1,7 +1,9 @@
 """Noise: ratios measured back, slopes of spectra, what is drawn and what is added."""
 
 import doctest
+import json
 import math
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,10 +21,10 @@ from aural.audio.augment.noise import (
     Babble,
     babble,
     coloured_noise,
-    dither,
     hum,
     mix_at_snr,
     snr_db,
+    stretch,
 )
 from aural.errors import InputError, UnknownName
 from aural.types import Audio
@@ -185,7 +187,7 @@ def test_colours_that_can_not_be():
             coloured_noise("pink", 10, rng, RATE, lowest)
 
 
-# --- hum, dither, babble
+# --- hum, babble
 
 
 def test_hum_is_its_frequency_and_multiples():
@@ -202,28 +204,6 @@ def test_hum_is_its_frequency_and_multiples():
     for given in ((0, 10, RATE), (8000, 10, RATE), (50, 0, RATE), (50, 10, RATE, 0)):
         with pytest.raises(InputError, match=r"frequency|length|harmonics"):
             hum(*given)
-
-
-def test_dither_keeps_what_rounding_loses():
-    rng = np.random.default_rng(0)
-    step = 2.0**-7
-    faint = tone(500, 20 * RATE, height=0.4 * step)
-    assert not np.round(faint / step).any()
-    made = dither(faint, 8, rng)
-    assert line_db(made, 500) == pytest.approx(20 * math.log10(0.4 * step), abs=0.3)
-    np.testing.assert_array_equal(made / step, np.round(made / step))
-    # The error's power is a quarter of a step squared wherever the signal lies between two steps.
-    for height in (0.0, 0.25, 0.5):
-        flat = np.full(200_000, height * step, np.float32)
-        error = dither(flat, 8, rng).astype(np.float64) - flat
-        assert abs(error.mean()) < 0.01 * step
-        assert np.mean(error**2) == pytest.approx(step**2 / 4, rel=0.02)
-    edges = dither(np.array([[1.0, -1.0], [2.0, -2.0]]), 16, rng)
-    assert edges.max() < 1
-    assert edges.min() == -1
-    for bits in (1, 25, 8.5):
-        with pytest.raises(InputError, match="bits"):
-            dither(faint, bits, rng)
 
 
 def test_voices_of_babble_are_equally_loud():
@@ -352,3 +332,108 @@ def test_one_sample_and_a_gain_that_float32_does_not_hold():
     made = mix_at_snr(np.ones(10), faint, 0, RATE, "power")
     np.testing.assert_allclose(made, 2, rtol=1e-3)
     assert np.isfinite(mix_at_snr(gain_db(np.ones(9), 60), np.ones(9), -60, RATE)).all()
+
+
+def test_a_short_noise_is_looped_to_any_length_at_once():
+    noise = white(100)
+    start = time.perf_counter()
+    made = stretch(noise, 7, 5_000_000)
+    assert time.perf_counter() - start < 5
+    np.testing.assert_array_equal(made[-500:], np.tile(noise, 7)[7:][:500])
+    np.testing.assert_array_equal(stretch(noise, -3, 5), noise[[97, 98, 99, 0, 1]])
+
+
+def test_pauses_of_all_clips_are_drawn_again(speech):
+    clips = tuple(Audio(np.pad(white(200, seed), (0, 60_000)), RATE) for seed in range(3))
+    babbling = Babble(clips, talkers=(1, 2))
+    for seed in range(20):
+        value = Audio(speech[20_000:20_100], RATE)
+        done = augment(value, babbling, np.random.default_rng(seed))
+        again = babbling.apply(value, json.loads(json.dumps(done.drawn)))
+        np.testing.assert_array_equal(again.samples, done.value.samples)
+        assert (done.value.samples != value.samples).any()
+
+
+def test_a_click_in_a_long_silence_is_found(speech):
+    noise = np.zeros(3_000_000, np.float32)
+    noise[2_999_000] = 0.5
+    adding = AddNoise((Audio(noise, RATE),), (10, 10))
+    for seed in range(3):
+        drawn = adding.draw(Audio(speech[20_000:21_000], RATE), np.random.default_rng(seed))
+        assert 0 <= 2_999_000 - drawn["offset"] < 1000
+
+
+def test_channels_that_cancel_are_drawn_again(speech):
+    one = white(100_000)
+    half = np.stack([one, -one])
+    half[1, 90_000:] = one[90_000:]
+    value, both = Audio(speech[:16_000], RATE), np.stack([speech[:16_000]] * 2)
+    adding = AddNoise((Audio(np.stack([one, -one]), RATE), Audio(half, RATE)), (0, 10))
+    for seed in range(20):
+        drawn = augment(value, adding, np.random.default_rng(seed)).drawn
+        assert drawn["noise"] == 1
+        assert drawn["offset"] > 74_000
+    found = {
+        augment(Audio(both, RATE), adding, np.random.default_rng(seed)).drawn["noise"]
+        for seed in range(10)
+    }
+    assert found == {0, 1}  # in stereo both are heard
+    with pytest.raises(InputError, match="cancel in their mean"):
+        AddNoise(adding.noises[:1], (0, 10)).draw(value, np.random.default_rng(0))
+    with pytest.raises(InputError, match=r"clips\[0\] is silence"):
+        Babble(adding.noises[:1], talkers=(1, 1))
+
+
+@pytest.mark.parametrize("db", [-120.0, 120.0])
+def test_the_ratio_at_its_limits(speech, db):
+    noise = white(speech.size)
+    mixed = mix_at_snr(speech, noise, db, RATE, level="power").astype(np.float64)
+    if db > 0:  # what was added is the noise, less what float32 does not hold
+        assert snr_db(speech, mixed - speech) == pytest.approx(db, abs=0.01)
+    else:
+        assert power_db(mixed) - power_db(speech) == pytest.approx(-db, abs=0.01)
+    for beyond in (db * 1.001, db * 1.6):
+        with pytest.raises(InputError, match="snr_db"):
+            mix_at_snr(speech, noise, beyond, RATE)
+        with pytest.raises(InputError, match="snr_db"):
+            AddNoise((Audio(noise, RATE),), (min(beyond, 0), max(beyond, 0)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"noise": 2}, "noise 2 was drawn and there are 2"),
+        ({"noise": -1}, "noise -1"),
+        ({"noise": 0.0}, "noise 0.0"),
+        ({"offset": -1}, "offset is -1"),
+        ({"offset": 1000}, "offset is 1000"),
+        ({"snr_db": "loud"}, "snr_db is loud"),
+        ({"snr_db": None}, "snr_db"),
+    ],
+)
+def test_damaged_records_of_noise(speech, change, message):
+    adding = AddNoise((Audio(white(1000), RATE), Audio(white(1000, 1), RATE)), (0, 10))
+    value = Audio(speech[:16_000], RATE)
+    drawn = adding.draw(value, np.random.default_rng(0))
+    with pytest.raises(InputError, match=message):
+        adding.apply(value, drawn | change)
+    for name in drawn:
+        with pytest.raises(InputError, match=f"no '{name}'"):
+            adding.apply(value, {key: drawn[key] for key in drawn if key != name})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"clips": [0, 3]}, "clip 3 was drawn and there are 3"),
+        ({"clips": [-1, 0]}, "clip -1"),
+        ({"clips": [0]}, "2 offsets for 1 clips"),
+        ({"clips": [], "offsets": []}, "0 offsets for 0 clips"),
+        ({"offsets": [0, 1000]}, "offset is 1000"),
+    ],
+)
+def test_damaged_records_of_babble(speech, change, message):
+    babbling = Babble(tuple(Audio(white(1000, seed), RATE) for seed in range(3)), talkers=(2, 2))
+    value = Audio(speech[:16_000], RATE)
+    with pytest.raises(InputError, match=message):
+        babbling.apply(value, babbling.draw(value, np.random.default_rng(0)) | change)

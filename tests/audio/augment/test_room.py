@@ -2,6 +2,7 @@
 
 import json
 import math
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import soundfile
 from scipy.signal import butter, sosfilt
 
 from aural.audio.augment import augment
+from aural.audio.augment import room as module
 from aural.audio.augment.level import active_speech_level
 from aural.audio.augment.room import (
     SPEED_OF_SOUND,
@@ -419,3 +421,41 @@ def test_samples_that_are_no_sound(speech, bad):
         reverberate(speech, speech, RATE, direct=-1)
     with pytest.raises(InputError, match="decay_db"):
         rt60_of(speech, RATE, 0)
+
+
+def test_a_decay_that_is_level_all_the_way():
+    response = np.zeros(2000, np.float32)
+    response[[0, 1000, 1999]] = 1.0, 0.316, 1e-4  # -10 dB from the second sample on, then -80
+    assert rt60_of(response, RATE, 10.0) == math.inf
+
+
+def test_a_hall_is_made_in_little_memory():
+    """In one piece, a grid 32 times finer than 192 kHz and what is made of it take a gigabyte."""
+    tracemalloc.start()
+    places = (100, 60, 20), (50, 20, 10), (60, 40, 10)
+    made = room_response(*places, None, 192_000, absorption=0.15)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert made.size > 3 * 192_000
+    assert most < 300e6
+
+
+def test_images_are_laid_alike_in_blocks(monkeypatch):
+    """To 1e-6 of what is 1 at a metre; a block is shorter than the response, or longer."""
+    places = (6, 5, 3), (1, 1, 1.5), (4, 3, 1.2)
+    whole = room_response(*places, 0.5, RATE, max_order=12)
+    for size in (100, 977, 4096):
+        monkeypatch.setattr(module, "_BLOCK", size)
+        found = room_response(*places, 0.5, RATE, max_order=12)
+        np.testing.assert_allclose(found, whole, rtol=0, atol=1e-6)
+
+
+def test_damaged_records_of_responses(speech):
+    rooms = Reverberate((Audio(np.eye(1, 100, dtype=np.float32)[0], RATE),))
+    for index in (1, -1, 0.0, None):
+        with pytest.raises(InputError, match=f"response {index} was drawn and there are 1"):
+            rooms.apply(Audio(speech, RATE), {"response": index})
+    with pytest.raises(InputError, match="no 'response'"):
+        rooms.apply(Audio(speech, RATE), {})
+    with pytest.raises(InputError, match="no 'seed'"):
+        Room().apply(Audio(speech, RATE), {"size_m": 1, "source": 1, "microphone": 1, "rt60": 1})

@@ -502,3 +502,34 @@ def test_the_examples_of_the_documentation_hold() -> None:
     result = doctest.testmod(spectrogram)
     assert result.attempted
     assert not result.failed
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda v: hide(v, v > 9, fill="median"), "fill 'median'"),
+        (lambda v: hide(v, v > 9, fill=float("nan")), "fill is nan"),
+        (lambda v: hide(v, v > 9, fill=None), "fill is None"),
+        (lambda v: hide(v, v > 9, fill=[1.0]), "fill is"),
+        (lambda v: shift_frequency(v, 1.5), r"1\.5 was given; give whole"),
+        (lambda v: shift_frames(v, float("nan")), "nan was given; give finite"),
+        (lambda v: shift_frames(v, "a"), "a was given; give finite"),
+        (lambda v: resize_crop(v, (0, 0, float("nan"), 5)), "nan.* was given; give finite"),
+        (lambda v: resize_crop(v, (0, 0.5, 5, 5)), r"0\.5.* give whole"),
+        (lambda v: warp_time(v, 5, 2.7), r"2\.7 was given; give whole"),
+        (lambda v: warp_time(v, 5.5, 2), r"5\.5 was given; give whole"),
+        (lambda v: fade(v, (0, float("inf"))), "inf.* was given; give finite"),
+        (lambda v: LinearFader(1e308), "gain is"),
+        (lambda v: LinearFader("a"), "gain is a"),
+        (lambda v: RandomResizeCrop(boundary=(1e308, 1)), "boundary is"),
+        (lambda v: RandomResizeCrop(boundary=(1,)), "boundary is .*frequency and of time"),
+        (lambda v: RandomResizeCrop(time_scale=(0, 1e308)), "time_scale is"),
+        (lambda v: SpecAugment(frequency_masks=2.0), "frequency_masks is 2.0; give a whole"),
+        (lambda v: SpecAugment(time_warp="a"), "time_warp is a"),
+        (lambda v: SpecAugment(fill=None), "fill is None"),
+    ],
+)
+@pytest.mark.parametrize("form", [np.asarray, torch.from_numpy])
+def test_numbers_that_can_not_be(call, message: str, form) -> None:
+    with pytest.raises((InputError, UnknownName), match=message):
+        call(form(np.zeros((2, 8, 20), np.float32)))

@@ -17,7 +17,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from aural.audio.augment.given import as_audio, picked, recorded
 from aural.errors import InputError
+from aural.types import Audio
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,6 +60,8 @@ def augment(
     value: Value, augmentation: Augmentation[Value], rng: np.random.Generator
 ) -> Augmented[Value]:
     """Draw and apply."""
+    if isinstance(value, Audio):
+        as_audio(value)
     if isinstance(augmentation, Chain):
         made, drawn = augmentation.run(value, rng)
         return Augmented(made, augmentation, drawn)
@@ -100,6 +104,8 @@ class Chain(Generic[Value]):
             done = augment(value, step, rng)
             value = done.value
             taken.append(done.drawn)
+        if not any(step is not None for step in taken):
+            value = _copied(value)
         return value, {"steps": taken}
 
     def draw(self, value: Value, rng: np.random.Generator) -> Drawn:
@@ -108,7 +114,12 @@ class Chain(Generic[Value]):
 
     def apply(self, value: Value, drawn: Drawn) -> Value:
         """The steps that were taken, again."""
-        for step, of_step in zip(self.steps, drawn["steps"], strict=True):
+        (taken,) = recorded(drawn, "steps")
+        if len(taken) != len(self.steps):
+            raise InputError(f"{len(taken)} steps were drawn and there are {len(self.steps)}")
+        if not any(of_step is not None for of_step in taken):
+            return _copied(value)
+        for step, of_step in zip(self.steps, taken, strict=True):
             if of_step is not None:
                 value = step.apply(value, of_step)
         return value
@@ -131,4 +142,13 @@ class OneOf(Generic[Value]):
 
     def apply(self, value: Value, drawn: Drawn) -> Value:
         """That one, again."""
-        return self.choices[drawn["index"]].apply(value, drawn["drawn"])
+        index, of_choice = recorded(drawn, "index", "drawn")
+        return picked("choice", self.choices, index).apply(value, of_choice)
+
+
+def _copied(value: Any) -> Any:
+    """A value of its own: Audio, an array or a tensor."""
+    if isinstance(value, Audio):
+        sound = as_audio(value)
+        return Audio(sound.samples.copy(), sound.sample_rate)
+    return value.clone() if hasattr(value, "clone") else value.copy()

@@ -15,7 +15,14 @@ import numpy as np
 import scipy.fft
 
 from aural.audio.augment.codec import Codec, Law, codec_round_trip, g711, g711_decode, g711_encode
-from aural.audio.augment.given import as_samples, check_count, check_number, check_range, check_rate
+from aural.audio.augment.given import (
+    as_audio,
+    as_samples,
+    check_count,
+    check_number,
+    check_range,
+    check_rate,
+)
 from aural.audio.augment.stretch import fitted
 from aural.audio.resample import resample
 from aural.errors import InputError, UnknownName
@@ -73,12 +80,14 @@ class Clip:
 
     def draw(self, value: Audio, rng: np.random.Generator) -> Drawn:
         """The percentile, or dbfs."""
+        as_audio(value)
         if self.dbfs is not None:
             return {"dbfs": float(rng.uniform(*self.dbfs))}
         return {"percentile": float(rng.uniform(*self.percentile))}
 
     def apply(self, value: Audio, drawn: Drawn) -> Audio:
         """Clipped."""
+        value = as_audio(value)
         return Audio(clip(value.samples, **drawn), value.sample_rate)
 
 
@@ -105,11 +114,13 @@ class BandLimit:
 
     def draw(self, value: Audio, rng: np.random.Generator) -> Drawn:
         """low and high in Hz, or None."""
+        as_audio(value)
         edges = [None if of is None else float(rng.uniform(*of)) for of in (self.low, self.high)]
         return dict(zip(("low", "high"), edges, strict=True))
 
     def apply(self, value: Audio, drawn: Drawn) -> Audio:
         """Filtered."""
+        value = as_audio(value)
         highest = value.sample_rate / 2 - 1
         edges = (drawn["low"], drawn["high"])
         low, high = (edge if edge is not None and edge <= highest else None for edge in edges)
@@ -132,10 +143,12 @@ class Telephone:
 
     def draw(self, value: Audio, rng: np.random.Generator) -> Drawn:
         """The law."""
+        as_audio(value)
         return {"law": self.laws[int(rng.integers(len(self.laws)))]}
 
     def apply(self, value: Audio, drawn: Drawn) -> Audio:
         """As it is heard at the other end."""
+        value = as_audio(value)
         return Audio(telephone(value.samples, value.sample_rate, drawn["law"]), value.sample_rate)
 
 
@@ -153,10 +166,12 @@ class Bandwidth:
 
     def draw(self, value: Audio, rng: np.random.Generator) -> Drawn:
         """The rate in Hz."""
-        return {"rate": self.rates[int(rng.integers(len(self.rates)))]}
+        as_audio(value)
+        return {"rate": int(self.rates[int(rng.integers(len(self.rates)))])}
 
     def apply(self, value: Audio, drawn: Drawn) -> Audio:
         """As from a recording at that rate; the sample rate stays."""
+        value = as_audio(value)
         made = bandwidth(value.samples, value.sample_rate, drawn["rate"])
         return Audio(made, value.sample_rate)
 
@@ -177,11 +192,13 @@ class Equalise:
 
     def draw(self, value: Audio, rng: np.random.Generator) -> Drawn:
         """curve: [Hz, dB] of each band."""
+        value = as_audio(value)
         hertz = np.geomspace(60, value.sample_rate / 2, self.bands)
         return {"curve": np.stack((hertz, rng.uniform(*self.gain_db, self.bands)), 1).tolist()}
 
     def apply(self, value: Audio, drawn: Drawn) -> Audio:
         """Filtered."""
+        value = as_audio(value)
         made = equalise(value.samples, value.sample_rate, drawn["curve"])
         return Audio(made, value.sample_rate)
 
@@ -259,6 +276,7 @@ def bandwidth(samples: np.ndarray, sample_rate: int, rate: int) -> np.ndarray:
     check_rate(rate)
     if rate >= sample_rate:
         return samples.copy()
+    sample_rate, rate = int(sample_rate), int(rate)
     narrow = _at_rate(samples, sample_rate, rate)
     return fitted(_at_rate(narrow, rate, sample_rate), samples.shape[-1])
 

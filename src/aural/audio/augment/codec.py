@@ -8,13 +8,15 @@ tenth of a sample, but for Opus above 16 kHz, whose speech layer is 0.04 ms earl
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from aural.audio.augment.given import as_samples, check_rate
+from aural.audio.augment.given import as_audio, as_samples, check_rate
 from aural.audio.augment.stretch import fitted
 from aural.audio.read import read
 from aural.audio.resample import resample
@@ -49,11 +51,13 @@ class Codec:
 
     def draw(self, value: Audio, rng: np.random.Generator) -> Drawn:
         """The codec and its bit rate."""
+        as_audio(value)
         codec, bit_rate = self.choices[int(rng.integers(len(self.choices)))]
-        return {"codec": codec, "bit_rate": bit_rate}
+        return {"codec": codec, "bit_rate": None if bit_rate is None else int(bit_rate)}
 
     def apply(self, value: Audio, drawn: Drawn) -> Audio:
         """Coded and decoded."""
+        value = as_audio(value)
         return Audio(codec_round_trip(value.samples, value.sample_rate, **drawn), value.sample_rate)
 
 
@@ -66,13 +70,14 @@ def codec_round_trip(
     channels are coded together where the codec can, more each by itself.
 
     codec (bit_rate in bits a second, in total): "mp3" (8,000 to 320,000), "opus" (6,000 to
-    512,000), "aac" (8,000 to 512,000); without a choice, "vorbis" (of its own variable rate),
-    "g722" (64,000 at 16 kHz), "g711-mu" and "g711-a" (64,000 at 8 kHz). A rate that the codec does
-    not know is changed to one that it does, and back.
+    512,000, at most 256,000 a channel), "aac" (8,000 to 512,000); without a choice, "vorbis" (of
+    its own variable rate), "g722" (64,000 at 16 kHz), "g711-mu" and "g711-a" (64,000 at 8 kHz). A
+    rate that the codec does not know is changed to one that it does, and back.
     """
     samples = as_samples(samples, finite=True)
     check_rate(sample_rate)
     coder = check_codec(codec, bit_rate)
+    sample_rate, bit_rate = int(sample_rate), None if bit_rate is None else int(bit_rate)
     length = samples.shape[-1]
     if length == 0:
         return samples.copy()
@@ -80,6 +85,11 @@ def codec_round_trip(
     signal = np.clip(np.atleast_2d(fitted(samples, length + tail)), -1, 1)
     together = coder.channels >= len(signal)
     parts = [signal] if together else [row[None] for row in signal]
+    if bit_rate is not None and bit_rate > coder.bit_rate_per_channel * len(parts[0]):
+        raise InputError(
+            f"bit_rate is {bit_rate}; {codec} takes at most {coder.bit_rate_per_channel} for each "
+            "of the channels coded together"
+        )
     made = []
     for part in parts:
         heard = coder.run(Audio(part, sample_rate), bit_rate)
@@ -157,6 +167,7 @@ class _Coder:
     run: Callable[[Audio, int | None], Audio]
     channels: int = 1
     bit_rates: tuple[int, int] | None = None
+    bit_rate_per_channel: float = math.inf
 
 
 def check_codec(codec: str, bit_rate: int | None) -> _Coder:
@@ -169,7 +180,7 @@ def check_codec(codec: str, bit_rate: int | None) -> _Coder:
     if coder.bit_rates is None:
         raise InputError(f"{codec} takes no bit_rate; leave it out")
     low, high = coder.bit_rates
-    if not low <= bit_rate <= high:
+    if not isinstance(bit_rate, Integral) or not low <= bit_rate <= high:
         raise InputError(f"bit_rate is {bit_rate}; {codec} takes {low} to {high} bits a second")
     return coder
 
@@ -236,7 +247,7 @@ def _g711_at_8_khz(law: Law) -> Callable[[Audio, int | None], Audio]:
 
 _CODERS = {
     "mp3": _Coder(_file("mp3"), 2, (8_000, 320_000)),
-    "opus": _Coder(_file("opus"), 2, (6_000, 512_000)),
+    "opus": _Coder(_file("opus"), 2, (6_000, 512_000), 256_000),
     "aac": _Coder(_aac, 2, (8_000, 512_000)),
     "vorbis": _Coder(_file("ogg"), 2),
     "g722": _Coder(_g722),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -35,8 +36,13 @@ def generators(values: Array, rng: np.random.Generator) -> list[np.random.Genera
     return rng.spawn(math.prod(leading)) if leading else [rng]
 
 
-def one_each(values: Array, given: ArrayLike, numbers: int | None = None) -> np.ndarray:
-    """One number an example, shape = (example,), or so many of them, (example, numbers)."""
+def one_each(
+    values: Array, given: ArrayLike, numbers: int | None = None, *, whole: bool = False
+) -> np.ndarray:
+    """One number an example, shape = (example,), or so many of them, (example, numbers).
+
+    whole: InputError for what is no whole number.
+    """
     count = math.prod(as_spectrogram(values).shape[:-2])
     own = () if numbers is None else (numbers,)
     found = np.asarray(on_cpu(given))
@@ -47,6 +53,10 @@ def one_each(values: Array, given: ArrayLike, numbers: int | None = None) -> np.
             f"an array of shape {found.shape} was given for {count} examples; "
             f"give {own or 'one number'}, or {(count, *own)} with one an example"
         )
+    if found.dtype.kind not in "biuf" or not np.isfinite(found).all():
+        raise InputError(f"{found.tolist()} was given; give finite numbers")
+    if whole and (found % 1 != 0).any():
+        raise InputError(f"{found.tolist()} was given; give whole numbers")
     return np.broadcast_to(found, (count, *own))
 
 
@@ -77,6 +87,7 @@ def real_frames(values: Array, lengths: ArrayLike | None = None) -> list[int]:
 
 def fill_of(cells: Array, fill: Fill, frames: list[int] | None = None) -> Array:
     """What is filled into each example: shape = (example, 1, 1). 0 where no cell is finite."""
+    check_fill(fill)
     if not isinstance(fill, str):
         return filled((cells.shape[0], 1, 1), float(fill), cells)
     if 0 in cells.shape:
@@ -100,7 +111,7 @@ def check_fill(fill: Fill) -> None:
     if isinstance(fill, str):
         if fill not in ("mean", "floor"):
             raise UnknownName("fill", fill, ("mean", "floor", "a number"))
-    elif not math.isfinite(fill):
+    elif not isinstance(fill, Real) or not math.isfinite(fill):
         raise InputError(f"fill is {fill}; give 'mean', 'floor' or a finite number")
 
 

@@ -21,9 +21,16 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from aural.audio.augment.given import as_samples, check_number, check_range, check_rate
+from aural.audio.augment.given import (
+    as_audio,
+    as_samples,
+    check_choice,
+    check_number,
+    check_range,
+    check_rate,
+)
 from aural.audio.resample import resample
-from aural.errors import InputError, UnknownName
+from aural.errors import InputError
 from aural.types import Audio
 
 if TYPE_CHECKING:
@@ -54,10 +61,12 @@ class Gain:
 
     def draw(self, value: Audio, rng: np.random.Generator) -> Drawn:
         """The gain."""
+        as_audio(value)
         return {"db": float(rng.uniform(*self.db))}
 
     def apply(self, value: Audio, drawn: Drawn) -> Audio:
         """The same sound, by so much louder."""
+        value = as_audio(value)
         return Audio(gain_db(value.samples, drawn["db"]), value.sample_rate)
 
 
@@ -74,10 +83,12 @@ class SetLevel:
 
     def draw(self, value: Audio, rng: np.random.Generator) -> Drawn:
         """The level."""
+        as_audio(value)
         return {"dbfs": float(rng.uniform(*self.dbfs))}
 
     def apply(self, value: Audio, drawn: Drawn) -> Audio:
         """The same sound at that level; InputError for silence."""
+        value = as_audio(value)
         made = set_level(value.samples, drawn["dbfs"], value.sample_rate, self.by)
         return Audio(made, value.sample_rate)
 
@@ -106,6 +117,10 @@ def set_level(
     """
     check_number("dbfs", dbfs, -MOST_DB, MOST_DB)
     present = level_db(samples, sample_rate, by)
+    if present == -math.inf and by == "loudness" and rms_db(samples) > -math.inf:
+        raise InputError(
+            "samples are nowhere above -70 LUFS, where there is no loudness; set another level"
+        )
     if present == -math.inf:
         raise InputError("samples are silence, which no gain brings to a level; leave them out")
     return scaled(as_sound(samples), dbfs - present)
@@ -229,15 +244,7 @@ def decibels(power: float) -> float:
 
 def as_sound(samples: Any, name: str = "samples", *, finite: bool = True) -> np.ndarray:
     """samples as float32; InputError unless finite, (time,) or (channel, time) and not empty."""
-    samples = as_samples(samples)
+    samples = as_samples(samples, name, finite=finite)
     if samples.size == 0:
         raise InputError(f"{name} have shape {samples.shape}; give one or more")
-    if finite and not np.isfinite(samples).all():
-        raise InputError(f"{name} hold NaN or infinity; give finite numbers")
     return samples
-
-
-def check_choice(kind: str, given: str, choices: tuple[str, ...]) -> None:
-    """UnknownName unless given is one of choices."""
-    if given not in choices:
-        raise UnknownName(kind, given, choices)

@@ -30,7 +30,7 @@ from aural.audio.augment.examples import (
     on_cpu,
     one_each,
 )
-from aural.audio.augment.given import as_samples, check_count, check_number
+from aural.audio.augment.given import as_audio, as_samples, check_count, check_number, picked
 from aural.audio.augment.spectrogram import FrequencyShift, RandomResizeCrop, SpecAugment
 from aural.audio.augment.time import MaskSamples
 from aural.audio.features.array import as_real, as_spectrogram, filled, like, namespace
@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 
     from aural.audio.augment import Drawn
     from aural.audio.features.array import Array
+
+
+MOST_BETA = 1e6
+"""A beta distribution of more is one number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +68,12 @@ class Mixup:
     beta: tuple[float, float] = (5.0, 2.0)
 
     def __post_init__(self) -> None:
-        if not all(0 < shape < math.inf for shape in self.beta):
-            raise InputError(f"beta is {self.beta}; give two numbers above 0")
+        try:
+            fits = len(self.beta) == 2 and all(0 < shape <= MOST_BETA for shape in self.beta)
+        except TypeError:
+            fits = False
+        if not fits:
+            raise InputError(f"beta is {self.beta}; give two numbers above 0, to {MOST_BETA:g}")
 
     def draw(self, value: Any, rng: np.random.Generator) -> Drawn:
         """Of each example the weight and the index of the other (None: there is none); for Audio
@@ -73,6 +81,7 @@ class Mixup:
         """
         if not isinstance(value, Audio):
             return _draw_others(value, self.others, rng, "weight", lambda own: own.beta(*self.beta))
+        value = as_audio(value)
         if self.others is None:
             raise InputError("others is None; for Audio give the recordings to mix in")
         drawn = {"weight": [rng.beta(*self.beta)], "other": [None], "start": [0]}
@@ -88,8 +97,9 @@ class Mixup:
         if not isinstance(value, Audio):
             other = _stacked(as_examples(value), self.others, drawn["other"])
             return _mixed(mixup, value, other, weights)
+        value = as_audio(value)
         (index,), (start,) = drawn["other"], drawn["start"]
-        other = value if index is None else _one_of(self.others or (), index)
+        other = value if index is None else picked("other", self.others or (), index)
         samples = mixup(as_samples(value.samples), _stretch(value, other, start), weights[0])
         return replace(value, samples=samples)
 
@@ -271,7 +281,11 @@ def log_mixup_exp(first: Array, second: Array, ratio: ArrayLike) -> Array:
     share = _share_of(first, second, ratio, "ratio")
     with np.errstate(divide="ignore"):
         kept, added = np.log1p(-share), np.log(share)
-    return namespace(first).logaddexp(first + like(kept, first), second + like(added, first))
+    xp, nothing = namespace(first), filled((), -math.inf, first)
+    one, other = first + like(kept, first), second + like(added, first)
+    none = (one == nothing) & (other == nothing)  # where the gradient would be NaN
+    one, other = (xp.where(none, filled((), 0.0, first), each) for each in (one, other))
+    return xp.where(none, nothing, xp.logaddexp(one, other))
 
 
 def byol_a(
@@ -360,7 +374,7 @@ def _stacked(cells: Array, others: Sequence[Array] | None, indices: Sequence[int
         if index is None or others is None:
             found.append(cells[i if index is None else index, ...])
             continue
-        other = xp.asarray(_one_of(others, index), dtype=cells.dtype, device=device(cells))
+        other = xp.asarray(picked("other", others, index), dtype=cells.dtype, device=device(cells))
         if other.shape != cells.shape[1:]:
             raise InputError(
                 f"an other has shape {tuple(other.shape)}; give that of an example, "
@@ -368,12 +382,6 @@ def _stacked(cells: Array, others: Sequence[Array] | None, indices: Sequence[int
             )
         found.append(other)
     return xp.stack(found) if found else cells
-
-
-def _one_of(others: Sequence[Any], index: int) -> Any:
-    if not 0 <= index < len(others):
-        raise InputError(f"other {index} was drawn and there are {len(others)}; give the same ones")
-    return others[index]
 
 
 def _stretch(value: Audio, other: Audio, start: int) -> np.ndarray:

@@ -27,16 +27,17 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from aural.audio.augment.given import check_count, check_number, check_range, check_rate
-from aural.audio.augment.level import (
-    MOST_DB,
-    active_speech_level,
-    as_sound,
+from aural.audio.augment.given import (
+    as_audio,
     check_choice,
-    decibels,
-    rms_db,
-    scaled,
+    check_count,
+    check_number,
+    check_range,
+    check_rate,
+    picked,
+    recorded,
 )
+from aural.audio.augment.level import active_speech_level, as_sound, decibels, rms_db, scaled
 from aural.audio.resample import resample
 from aural.errors import InputError
 from aural.types import Audio
@@ -53,6 +54,8 @@ COLOURS = {"white": 0, "pink": -1, "brown": -2, "blue": 1, "violet": 2}
 """Colour -> exponent of frequency in the power spectrum: 0, -3, -6, 3 and 6 dB an octave."""
 
 RMS = 0.1
+MOST_RATIO_DB = 120.0
+"""Beyond this, either way, float32 does not hold both."""
 MOST_SAMPLES = 2**31
 SILENT = "{} is silence, and a signal-to-noise ratio has no meaning; give sound"
 
@@ -62,7 +65,8 @@ class AddNoise:
     """One of several recordings, from a place in it, at a ratio drawn evenly from snr_db.
 
     A recording longer than the speech is cropped, so that its end is not joined to its start; a
-    stretch of digital silence is drawn again. Noise is resampled to the speech's rate.
+    stretch of digital silence, or whose channels cancel where their mean is added, is drawn again,
+    and so is a recording that is nothing else. Noise is resampled to the speech's rate.
     """
 
     noises: tuple[Audio, ...]
@@ -76,15 +80,26 @@ class AddNoise:
 
     def draw(self, value: Audio, rng: np.random.Generator) -> Drawn:
         """Which noise, its first sample (at its own rate) and the ratio."""
+        value = as_audio(value)
+        as_sound(value.samples, "speech")
         index = int(rng.integers(len(self.noises)))
         offset = _place(self.noises[index], value, rng)
+        if offset is None:
+            heard = [i for i, noise in enumerate(self.noises) if _sounding(noise, value).size]
+            if not heard:
+                raise InputError("the channels of every noise cancel in their mean; give others")
+            index = heard[int(rng.integers(len(heard)))]
+            offset = _place(self.noises[index], value, rng)
         return {"noise": index, "offset": offset, "snr_db": float(rng.uniform(*self.snr_db))}
 
     def apply(self, value: Audio, drawn: Drawn) -> Audio:
         """The mix."""
-        length, rate = value.samples.shape[-1], value.sample_rate
-        noise = _stretch_of(self.noises[drawn["noise"]], drawn["offset"], length, rate)
-        return _mixed(value, noise, drawn["snr_db"], self.level, self.peak)
+        value = as_audio(value)
+        index, offset, ratio = recorded(drawn, "noise", "offset", "snr_db")
+        recording = picked("noise", self.noises, index)
+        _check_offset(recording, offset)
+        noise = _stretch_of(recording, offset, value.samples.shape[-1], value.sample_rate)
+        return _mixed(value, noise, ratio, self.level, self.peak)
 
 
 @dataclass(frozen=True)
@@ -105,23 +120,26 @@ class AddColouredNoise:
 
     def draw(self, value: Audio, rng: np.random.Generator) -> Drawn:
         """The colour, the seed of the noise and the ratio."""
+        as_audio(value)
         colour = self.colours[int(rng.integers(len(self.colours)))]
         seed = int(rng.integers(2**32))
         return {"colour": colour, "seed": seed, "snr_db": float(rng.uniform(*self.snr_db))}
 
     def apply(self, value: Audio, drawn: Drawn) -> Audio:
         """The mix."""
-        rng = np.random.default_rng(drawn["seed"])
+        value = as_audio(value)
+        colour, seed, ratio = recorded(drawn, "colour", "seed", "snr_db")
         length, rate = value.samples.shape[-1], value.sample_rate
-        noise = coloured_noise(drawn["colour"], length, rng, rate)
-        return _mixed(value, noise, drawn["snr_db"], self.level, self.peak)
+        noise = coloured_noise(colour, length, np.random.default_rng(seed), rate)
+        return _mixed(value, noise, ratio, self.level, self.peak)
 
 
 @dataclass(frozen=True)
 class Babble:
     """Several of the clips at once, as loud as each other, at a ratio drawn evenly from snr_db.
 
-    talkers: (fewest, most) clips, none of them twice. Clips are resampled to the speech's rate.
+    talkers: (fewest, most) clips, none of them twice. Clips are resampled to the speech's rate;
+    places at which all of them pause are drawn again.
     """
 
     clips: tuple[Audio, ...]
@@ -132,23 +150,37 @@ class Babble:
 
     def __post_init__(self) -> None:
         check_mixing(self.snr_db, self.level, self.peak)
-        check_sounds("clips", self.clips)
+        check_sounds("clips", self.clips, mono=True)
         check_range("talkers", self.talkers, 1, len(self.clips))
         for count in self.talkers:
             check_count("talkers", count, 1, len(self.clips))
 
     def draw(self, value: Audio, rng: np.random.Generator) -> Drawn:
         """Which clips, where each starts (samples at its own rate) and the ratio."""
+        value = as_audio(value)
+        as_sound(value.samples, "speech")
         count = int(rng.integers(self.talkers[0], self.talkers[1] + 1))
         clips = [int(each) for each in rng.choice(len(self.clips), count, replace=False)]
-        offsets = [int(rng.integers(self.clips[each].samples.shape[-1])) for each in clips]
+        voices = [self.clips[each] for each in clips]
+        for _ in range(_TRIES):
+            offsets = [int(rng.integers(voice.samples.shape[-1])) for voice in voices]
+            if any(_heard(*pair, value, mono=True) for pair in zip(voices, offsets, strict=True)):
+                break
+        else:
+            offsets[0] = int(rng.choice(_sounding(voices[0], value, mono=True)))
         return {"clips": clips, "offsets": offsets, "snr_db": float(rng.uniform(*self.snr_db))}
 
     def apply(self, value: Audio, drawn: Drawn) -> Audio:
         """The mix."""
-        picked = [self.clips[each] for each in drawn["clips"]]
-        noise = _voices(picked, drawn["offsets"], value.samples.shape[-1], value.sample_rate)
-        return _mixed(value, noise, drawn["snr_db"], self.level, self.peak)
+        value = as_audio(value)
+        clips, offsets, ratio = recorded(drawn, "clips", "offsets", "snr_db")
+        voices = [picked("clip", self.clips, each) for each in clips]
+        if not 0 < len(voices) == len(offsets):
+            raise InputError(f"{len(offsets)} offsets for {len(voices)} clips; give one each")
+        for pair in zip(voices, offsets, strict=True):
+            _check_offset(*pair)
+        noise = _voices(voices, offsets, value.samples.shape[-1], value.sample_rate)
+        return _mixed(value, noise, ratio, self.level, self.peak)
 
 
 def power_ratio_db(signal: float, noise: float) -> float:
@@ -184,10 +216,11 @@ def mix_at_snr(
 ) -> np.ndarray:
     """speech plus noise, from its sample at offset on, so loud that the ratio is snr_db.
 
-    float32 in the speech's shape, both at sample_rate; exact to 0.01 dB. The speech keeps its
-    level, unless peak="scale" and the mix exceeds 1: then the mix is divided by its peak.
+    float32 in the speech's shape, both at sample_rate; exact to 0.01 dB. snr_db is -120 to 120. The
+    speech keeps its level, unless peak="scale" and the mix exceeds 1: then the mix is divided by
+    its peak.
     """
-    check_number("snr_db", snr_db, -MOST_DB, MOST_DB)
+    check_number("snr_db", snr_db, -MOST_RATIO_DB, MOST_RATIO_DB)
     check_choice("level", level, get_args(SpeechPower))
     check_choice("peak", peak, get_args(Peak))
     check_rate(sample_rate)
@@ -276,25 +309,11 @@ def babble(
     return _voices(heard, offsets, length, sample_rate)
 
 
-def dither(samples: np.ndarray, bits: int, rng: np.random.Generator) -> np.ndarray:
-    """samples as integers of so many bits hold them, with triangular dither, in [-1, 1).
-
-    Two evenly distributed numbers of a step each are added before rounding: then the error has no
-    mean and no power that depends on the signal (Lipshitz, Wannamaker and Vanderkooy 1992).
-    """
-    samples = as_sound(samples)
-    check_count("bits", bits, 2, 24)
-    full = 2 ** (bits - 1)
-    noise = rng.random(samples.shape) - rng.random(samples.shape)
-    steps = np.clip(np.round(samples * float(full) + noise), -full, full - 1)
-    return (steps / full).astype(np.float32)
-
-
 def stretch(samples: np.ndarray, offset: int, length: int) -> np.ndarray:
     """length samples from offset on, again from the first after the last."""
     if 0 <= offset <= samples.shape[-1] - length:
         return samples[..., offset : offset + length]
-    return samples.take(np.arange(offset, offset + length), axis=-1, mode="wrap")
+    return samples.take(np.arange(offset, offset + length) % samples.shape[-1], axis=-1)
 
 
 def _stretch_of(audio: Audio, offset: int, length: int, sample_rate: int) -> np.ndarray:
@@ -306,15 +325,47 @@ def _stretch_of(audio: Audio, offset: int, length: int, sample_rate: int) -> np.
     return resample(piece, audio.sample_rate, sample_rate)[..., :length]
 
 
-def _place(noise: Audio, value: Audio, rng: np.random.Generator) -> int:
-    size = noise.samples.shape[-1]
-    needed = math.ceil(value.samples.shape[-1] * noise.sample_rate / value.sample_rate)
-    offset = 0
-    for _ in range(100):
-        offset = int(rng.integers(size - needed + 1 if needed < size else size))
-        if stretch(noise.samples, offset, needed).any():
-            break
-    return offset
+_TRIES = 100  # so many places are drawn before one is taken at which there is sound
+
+
+def _place(noise: Audio, value: Audio, rng: np.random.Generator) -> int | None:
+    """A sample from which on there is sound; None where there is nowhere any."""
+    size, needed = noise.samples.shape[-1], _needed(noise, value)
+    places = size - needed + 1 if needed < size else size
+    for _ in range(_TRIES):
+        offset = int(rng.integers(places))
+        if _heard(noise, offset, value):
+            return offset
+    sounding = _sounding(noise, value)
+    if not sounding.size:
+        return None
+    at = int(rng.choice(sounding))
+    return int(rng.integers(max(0, at - needed + 1), min(at, places - 1) + 1))
+
+
+def _needed(noise: Audio, value: Audio) -> int:
+    return math.ceil(value.samples.shape[-1] * noise.sample_rate / value.sample_rate)
+
+
+def _heard(noise: Audio, offset: int, value: Audio, mono: bool = False) -> bool:
+    """Whether there is sound in the stretch that is mixed with the value, or with mono."""
+    piece = stretch(np.asarray(noise.samples), offset, _needed(noise, value))
+    if piece.ndim == 2 and (mono or value.samples.shape[:-1] != piece.shape[:-1]):
+        piece = piece.mean(axis=0)
+    return bool(piece.any())
+
+
+def _sounding(noise: Audio, value: Audio, mono: bool = False) -> np.ndarray:
+    """The samples of the noise that are not zero."""
+    samples = np.asarray(noise.samples)
+    if samples.ndim == 2:
+        alone = mono or value.samples.shape[:-1] != samples.shape[:-1]
+        samples = samples.mean(axis=0) if alone else np.abs(samples).max(axis=0)
+    return np.flatnonzero(samples)
+
+
+def _check_offset(recording: Audio, offset: int) -> None:
+    check_count("offset", offset, 0, recording.samples.shape[-1] - 1)
 
 
 def _voices(
@@ -344,16 +395,17 @@ def _at_rms(samples: np.ndarray) -> np.ndarray:
 
 def check_mixing(snr_db: tuple[float, float], level: str, peak: str) -> None:
     """InputError unless all are what `mix_at_snr` takes."""
-    check_range("snr_db", snr_db, -MOST_DB, MOST_DB)
+    check_range("snr_db", snr_db, -MOST_RATIO_DB, MOST_RATIO_DB)
     check_choice("level", level, get_args(SpeechPower))
     check_choice("peak", peak, get_args(Peak))
 
 
-def check_sounds(name: str, sounds: tuple[Audio, ...]) -> None:
-    """InputError unless there is at least one, and sound in each."""
+def check_sounds(name: str, sounds: tuple[Audio, ...], mono: bool = False) -> None:
+    """InputError unless there is at least one, and sound in each (mono: in its channels' mean)."""
     if not sounds:
         raise InputError(f"{name} is empty; give at least one Audio")
     for index, audio in enumerate(sounds):
         check_rate(audio.sample_rate)
-        if not as_sound(audio.samples, f"{name}[{index}]").any():
+        samples = as_sound(audio.samples, f"{name}[{index}]")
+        if not (samples.mean(axis=0) if mono and samples.ndim == 2 else samples).any():
             raise InputError(SILENT.format(f"{name}[{index}]"))

@@ -19,8 +19,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from aural.audio.augment.given import check_count, check_number, check_range, check_rate
-from aural.audio.augment.level import active_speech_level, as_sound, check_choice
+from aural.audio.augment.given import (
+    as_audio,
+    check_choice,
+    check_count,
+    check_number,
+    check_range,
+    check_rate,
+    picked,
+    recorded,
+)
+from aural.audio.augment.level import active_speech_level, as_sound
 from aural.audio.resample import resample
 from aural.errors import InputError
 from aural.types import Audio
@@ -37,6 +46,7 @@ SPEED_OF_SOUND = 343.0
 NEAREST = 0.01
 """Metres between source and microphone at least."""
 MAX_SIDE, MAX_RT60 = 200.0, 20.0
+MOST_MILLISECONDS = 1e6
 MAX_ABSORPTION = 0.6
 """Walls that absorb more leave a few reflections, through which no slope of decay can be laid."""
 MAX_IMAGES = 4_000_000
@@ -68,11 +78,13 @@ class Reverberate:
 
     def draw(self, value: Audio, rng: np.random.Generator) -> Drawn:
         """Which response."""
+        as_audio(value)
         return {"response": int(rng.integers(len(self.responses)))}
 
     def apply(self, value: Audio, drawn: Drawn) -> Audio:
         """The sound, reverberant."""
-        response, rate = self.responses[drawn["response"]], value.sample_rate
+        value, (index,) = as_audio(value), recorded(drawn, "response")
+        response, rate = picked("response", self.responses, index), value.sample_rate
         scale = np.float32(response.sample_rate / rate)  # a sum over samples is an integral
         heard = resample(response.samples, response.sample_rate, rate) * scale
         return Audio(reverberate(value.samples, heard, rate, self.keep), rate)
@@ -118,6 +130,7 @@ class Room:
 
     def draw(self, value: Audio, rng: np.random.Generator) -> Drawn:
         """The room (size, source, microphone, rt60) and the seed of its late reverberation."""
+        as_audio(value)
         rt60, distance = float(rng.uniform(*self.rt60)), float(rng.uniform(*self.distance_m))
         low, high = np.transpose(self.size_m)
         for _ in range(10_000):
@@ -143,10 +156,12 @@ class Room:
 
     def apply(self, value: Audio, drawn: Drawn) -> Audio:
         """The sound as the microphone hears it, without the delay of the direct sound."""
-        places = drawn["size_m"], drawn["source"], drawn["microphone"]
-        rng, rate = np.random.default_rng(drawn["seed"]), value.sample_rate
-        response = room_response(*places, drawn["rt60"], rate, rng=rng)
-        direct = round(math.dist(*places[1:]) / SPEED_OF_SOUND * rate)
+        value = as_audio(value)
+        names = ("size_m", "source", "microphone", "rt60", "seed")
+        size, source, microphone, rt60, seed = recorded(drawn, *names)
+        rng, rate = np.random.default_rng(seed), value.sample_rate
+        response = room_response(size, source, microphone, rt60, rate, rng=rng)
+        direct = round(math.dist(source, microphone) / SPEED_OF_SOUND * rate)
         made = reverberate(value.samples, response, rate, self.keep, direct=direct)
         return Audio(made, rate)
 
@@ -260,7 +275,8 @@ def rt60_of(response: np.ndarray, sample_rate: int, decay_db: float = 30.0) -> f
     """RT60 in seconds: the slope of Schroeder's curve from -5 dB to decay_db below, times 60 dB.
 
     decay_db 30 is T30, 20 is T20 (ISO 3382). The noise of a measured response should lie 10 dB
-    below where the slope ends. 0 where the sound falls at once.
+    below where the slope ends. 0 where the sound falls at once, inf where the curve is
+    level all the way.
     """
     check_rate(sample_rate)
     response = _mono_response(response)
@@ -270,6 +286,8 @@ def rt60_of(response: np.ndarray, sample_rate: int, decay_db: float = 30.0) -> f
     if last - first < 2:
         return 0.0
     curve = 10 * np.log10(left[first:last])
+    if curve[0] == curve[-1]:
+        return math.inf
     time = np.arange(curve.size) - (curve.size - 1) / 2
     slope = float(time @ (curve - curve.mean()) / (time @ time)) * sample_rate
     return -60 / slope
@@ -285,7 +303,7 @@ def direct_to_reverberant(response: np.ndarray, sample_rate: int) -> float:
 def clarity(response: np.ndarray, sample_rate: int, milliseconds: float = 50.0) -> float:
     """C50 (80: C80): energy up to so long after the direct sound over that of the rest, in dB."""
     response = _mono_response(response)
-    check_number("milliseconds", milliseconds, 1, math.inf)
+    check_number("milliseconds", milliseconds, 1, MOST_MILLISECONDS)
     end = direct_sound(response, sample_rate) + round(milliseconds / 1000 * sample_rate)
     return _split_db(response, 0, end)
 
@@ -426,6 +444,7 @@ def _images_along(
 
 # Half the taps of the sinc, and how many places there are between two samples.
 _TAPS, _FINE = 40, 32
+_BLOCK = 1 << 17  # samples whose grid is made at once: 34 MB
 
 
 def _arrivals(times: np.ndarray, gains: np.ndarray, sample_rate: int, until: float) -> np.ndarray:
@@ -434,10 +453,26 @@ def _arrivals(times: np.ndarray, gains: np.ndarray, sample_rate: int, until: flo
     All are put on a grid 32 times finer, each shared by its two neighbours, and shaped at once:
     68 dB above the difference to shaping one by one, in a time that hardly grows with their number.
     """
+    samples = math.ceil(until * sample_rate) + _TAPS + 1
+    if samples <= _BLOCK:
+        return _block(times * sample_rate, gains, samples)
+    made = np.zeros(samples + 2 * _TAPS + 2)
+    order = np.argsort(times)
+    arrivals, gains = times[order] * sample_rate, gains[order]
+    for start in range(0, samples, _BLOCK):
+        first, last = np.searchsorted(arrivals, (start, start + _BLOCK))
+        if last > first:  # laid _TAPS later, so that what sounds before the block has room
+            length = min(_BLOCK, samples - start) + 2 * _TAPS + 1
+            part = _block(arrivals[first:last] - start + _TAPS, gains[first:last], length)
+            made[start : start + length] += part
+    return made[_TAPS : _TAPS + samples]
+
+
+def _block(arrivals: np.ndarray, gains: np.ndarray, samples: int) -> np.ndarray:
+    """So many samples; arrivals are in samples from the first, each before samples - _TAPS."""
     import scipy.fft
 
-    samples = math.ceil(until * sample_rate) + _TAPS + 1
-    place = (times * sample_rate + _TAPS) * _FINE
+    place = (arrivals + _TAPS) * _FINE
     below = place.astype(np.int64)
     above = (place - below) * gains
     size = scipy.fft.next_fast_len((samples + _TAPS) * _FINE + 1, real=True)

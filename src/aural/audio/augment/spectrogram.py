@@ -24,7 +24,6 @@ A cell that is not finite spreads to what is interpolated from it, and no furthe
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,6 +51,12 @@ if TYPE_CHECKING:
 
     from aural.audio.augment import Drawn
     from aural.audio.features.array import Array
+
+
+MOST_TIMES = 1000.0
+"""A crop and the field around an example are at most so many times the example."""
+MOST_GAIN = 1e6
+"""No log value of anything is larger."""
 
 
 @dataclass(frozen=True)
@@ -169,10 +174,12 @@ class RandomResizeCrop:
     fill: Fill = "mean"
 
     def __post_init__(self) -> None:
+        if len(self.boundary) != 2:
+            raise InputError(f"boundary is {self.boundary}; give that of frequency and of time")
         for side in self.boundary:
-            check_number("boundary", side, 1, math.inf)
-        check_range("frequency_scale", self.frequency_scale, 0, math.inf)
-        check_range("time_scale", self.time_scale, 0, math.inf)
+            check_number("boundary", side, 1, MOST_TIMES)
+        check_range("frequency_scale", self.frequency_scale, 0, MOST_TIMES)
+        check_range("time_scale", self.time_scale, 0, MOST_TIMES)
         check_fill(self.fill)
 
     def draw(self, value: Array, rng: np.random.Generator) -> Drawn:
@@ -251,7 +258,7 @@ class LinearFader:
     gain: float = 1.0
 
     def __post_init__(self) -> None:
-        check_number("gain", self.gain, 0, math.inf)
+        check_number("gain", self.gain, 0, MOST_GAIN)
 
     def draw(self, value: Array, rng: np.random.Generator) -> Drawn:
         """Of each example what is added to its first and last frame."""
@@ -296,7 +303,7 @@ def warp_time(
     """
     cells = as_examples(values)
     frames = real_frames(values, lengths)
-    given = zip(frames, one_each(values, anchor), one_each(values, shift), strict=True)
+    given = zip(frames, *_whole(values, anchor, shift), strict=True)
     count = cells.shape[-1]
     places = np.tile(np.arange(float(count)), (len(frames), 1))
     for place, (real, at, by) in zip(places, given, strict=True):
@@ -326,7 +333,7 @@ def resize_crop(values: Array, crop: ArrayLike, fill: Fill = "mean") -> Array:
     align_corners=True. What of the rectangle lies outside the array is `fill`.
     """
     cells = as_examples(values)
-    crops = one_each(values, crop, 4)
+    crops = one_each(values, crop, 4, whole=True)
     if (crops[:, 2:] < 1).any():
         raise InputError(
             f"crop is {crops.tolist()}; give (top, left, height, width), 1 bin or more"
@@ -361,6 +368,10 @@ def fade(values: Array, ends: ArrayLike) -> Array:
     return namespace(values).reshape(cells + like(line, values), values.shape)
 
 
+def _whole(values: Array, *given: ArrayLike) -> list[np.ndarray]:
+    return [one_each(values, each, whole=True) for each in given]
+
+
 def _bands(masks: int, widest: int, size: int, rng: np.random.Generator) -> list[list[int]]:
     """[start, width] of so many masks within size cells."""
     widths = rng.integers(0, min(widest, size) + 1, masks)
@@ -370,7 +381,7 @@ def _bands(masks: int, widest: int, size: int, rng: np.random.Generator) -> list
 def _shift(values: Array, by: ArrayLike, axis: int, wrap: bool, fill: Fill) -> Array:
     cells = as_examples(values)
     size = cells.shape[axis]
-    places = np.arange(size) - one_each(values, by).astype(np.int64)[:, None]
+    places = np.arange(size) - one_each(values, by, whole=True).astype(np.int64)[:, None]
     xp = namespace(values)
     index = np.mod(places, max(size, 1))
     moved = _taken(cells, index, axis)

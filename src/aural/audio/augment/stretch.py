@@ -40,7 +40,7 @@ def time_stretch(samples: np.ndarray, rate: float, sample_rate: int) -> np.ndarr
     """
     samples = as_samples(samples, finite=True)
     check_number("rate", rate, MIN_RATE, MAX_RATE)
-    hop = _hop(sample_rate)
+    rate, hop = float(rate), _hop(sample_rate)
     return _vocoded(samples, rate, round(samples.shape[-1] / rate), hop)
 
 
@@ -54,7 +54,7 @@ def pitch_shift(samples: np.ndarray, semitones: float, sample_rate: int) -> np.n
     samples = as_samples(samples, finite=True)
     check_number("semitones", semitones, -MAX_SEMITONES, MAX_SEMITONES)
     hop = _hop(sample_rate)
-    factor = 2 ** (semitones / 12)
+    factor = 2 ** (float(semitones) / 12)
     return _vocoded(_played(samples, factor), 1 / factor, samples.shape[-1], hop)
 
 
@@ -67,6 +67,7 @@ def speed(samples: np.ndarray, factor: float) -> np.ndarray:
     """
     samples = as_samples(samples, finite=True)
     check_number("factor", factor, MIN_RATE, MAX_RATE)
+    factor = float(factor)  # of NumPy's float32 there is no Fraction
     return fitted(_played(samples, factor), round(samples.shape[-1] / factor))
 
 

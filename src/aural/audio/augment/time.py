@@ -6,13 +6,19 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from aural.audio.augment.given import as_samples, check_count, check_number, check_range
+from aural.audio.augment.given import (
+    MOST_SECONDS,
+    as_audio,
+    as_samples,
+    check_count,
+    check_number,
+    check_range,
+)
 from aural.audio.augment.stretch import (
     MAX_RATE,
     MAX_SEMITONES,
@@ -54,14 +60,16 @@ class TimeShift:
     circular: bool = True
 
     def __post_init__(self) -> None:
-        check_range("seconds", self.seconds, -math.inf, math.inf)
+        check_range("seconds", self.seconds, -MOST_SECONDS, MOST_SECONDS)
 
     def draw(self, value: Audio, rng: np.random.Generator) -> Drawn:
         """The shift in samples."""
+        value = as_audio(value)
         return {"shift": round(rng.uniform(*self.seconds) * value.sample_rate)}
 
     def apply(self, value: Audio, drawn: Drawn) -> Audio:
         """Shifted; of the same length."""
+        value = as_audio(value)
         return Audio(time_shift(value.samples, drawn["shift"], self.circular), value.sample_rate)
 
 
@@ -80,10 +88,12 @@ class TimeStretch:
 
     def draw(self, value: Audio, rng: np.random.Generator) -> Drawn:
         """The rate."""
+        as_audio(value)
         return {"rate": float(rng.uniform(*self.rate))}
 
     def apply(self, value: Audio, drawn: Drawn) -> Audio:
         """Stretched."""
+        value = as_audio(value)
         made = time_stretch(value.samples, drawn["rate"], value.sample_rate)
         if self.keep_length:
             made = fitted(made, value.samples.shape[-1])
@@ -101,10 +111,12 @@ class PitchShift:
 
     def draw(self, value: Audio, rng: np.random.Generator) -> Drawn:
         """The semitones."""
+        as_audio(value)
         return {"semitones": float(rng.uniform(*self.semitones))}
 
     def apply(self, value: Audio, drawn: Drawn) -> Audio:
         """Shifted; of the same length."""
+        value = as_audio(value)
         made = pitch_shift(value.samples, drawn["semitones"], value.sample_rate)
         return Audio(made, value.sample_rate)
 
@@ -123,10 +135,12 @@ class SpeedPerturb:
 
     def draw(self, value: Audio, rng: np.random.Generator) -> Drawn:
         """The factor."""
-        return {"factor": self.factors[int(rng.integers(len(self.factors)))]}
+        as_audio(value)
+        return {"factor": float(self.factors[int(rng.integers(len(self.factors)))])}
 
     def apply(self, value: Audio, drawn: Drawn) -> Audio:
         """Faster or slower."""
+        value = as_audio(value)
         return Audio(speed(value.samples, drawn["factor"]), value.sample_rate)
 
 
@@ -145,12 +159,13 @@ class MaskSamples:
 
     def __post_init__(self) -> None:
         check_count("masks", self.masks, 0, 10_000)
-        check_number("max_seconds", self.max_seconds, 0, math.inf)
+        check_number("max_seconds", self.max_seconds, 0, MOST_SECONDS)
         if self.fill not in get_args(Fill):
             raise UnknownName("fill", self.fill, get_args(Fill))
 
     def draw(self, value: Audio, rng: np.random.Generator) -> Drawn:
         """spans: [start, stop] in samples of each mask; seed of the noise, or None."""
+        value = as_audio(value)
         length = value.samples.shape[-1]
         longest = min(length, round(self.max_seconds * value.sample_rate))
         spans = []
@@ -165,6 +180,7 @@ class MaskSamples:
 
     def apply(self, value: Audio, drawn: Drawn) -> Audio:
         """Masked; of the same length."""
+        value = as_audio(value)
         filling = None
         if drawn["seed"] is not None:
             filling = _noise_like(value.samples, np.random.default_rng(drawn["seed"]))

@@ -171,7 +171,7 @@ def refuse_output(path: Path, items: list[Input], *, overwrite: bool) -> None:
     """Raise InputError where the file is there already, or is the input."""
     if any(os.path.realpath(path) == os.path.realpath(item.source) for item in items):
         raise InputError(f"the output {path} is also an input; choose another name")
-    if path.exists() and not overwrite:
+    if os.path.lexists(path) and not overwrite:  # a link to nothing too
         raise InputError(f"{path} exists; give --overwrite, or another name")
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 STILLS = ("png", "svg")
 MOVING = ("gif", "html")
 SCALES = click.Choice(["slaney", "htk", "kaldi"])
+SEEDS = click.IntRange(0, (1 << 32) - 1)
+RATES = click.IntRange(1, 10_000_000)
 
 
 @click.group("plot")
@@ -85,7 +87,7 @@ def find_target(
         paths = value if isinstance(value, tuple) else (value,)
         if name not in {"output", "title"} and os.path.realpath(output) in map(_real, paths):
             raise InputError(f"the output {output} is also an input; choose another name")
-    if output.exists() and not overwrite:
+    if os.path.lexists(output) and not overwrite:  # a link to nothing too
         raise InputError(f"{output} exists; give --overwrite, or another name")
     return Target(output, form, dpi)
 
@@ -218,7 +220,7 @@ def mfcc(sound: Stretch, title: str, width: int) -> Figure:
 @command.command("filterbank")
 @picture()
 @click.option("--n-mels", default=20, show_default=True, help="Bands.")
-@click.option("--sample-rate", default=16000, show_default=True, help="Hz.")
+@click.option("--sample-rate", type=RATES, default=16000, show_default=True, help="Hz.")
 @click.option("--n-fft", default=4096, show_default=True, help="Samples of the transform.")
 @click.option("--scale", type=SCALES, default="slaney", show_default=True, help="Mel scale.")
 @click.option("--unit-area", is_flag=True, help="Filters of one area, not of one height.")
@@ -253,7 +255,7 @@ def words(
     from aural.cli.plot_inputs import read_found
     from aural.types import Transcript
 
-    audio = sound.audio(say)
+    audio = _one_channel(sound)
     found: Any
     if transcript is not None:
         found = read_found(transcript)
@@ -262,6 +264,15 @@ def words(
     else:
         found = _transcribed(audio, sound.start, model, language)
     return plot.timeline(audio, found, start=sound.start, title=title)
+
+
+def _one_channel(sound: Stretch) -> Audio:
+    """Its samples, which can be drawn: told before there is work to lose."""
+    from aural.plot.signal import channel_of
+
+    audio = sound.audio(say)
+    channel_of(audio)
+    return audio
 
 
 def _transcribed(audio: Audio, start: float, model: str, language: str | None) -> Transcript:
@@ -296,7 +307,7 @@ def speech(sound: Stretch, title: str, spans: Path | None, threshold: float) -> 
     from aural.tasks.detect_speech import detect_speech
     from aural.types import Span, SpeechActivity
 
-    audio = sound.audio(say)
+    audio = _one_channel(sound)
     if spans is not None:
         return plot.timeline(audio, read_found(spans), start=sound.start, title=title)
     found = detect_speech(audio, threshold=threshold)
@@ -312,7 +323,7 @@ def speech(sound: Stretch, title: str, spans: Path | None, threshold: float) -> 
 @click.option("--rt60", type=float, help="Seconds of reverberation of a room around the talker.")
 @click.option("--distance", default=1.0, show_default=True, help="Metres to the microphone in it.")
 @click.option("--gain", type=float, help="dB louder, or less than 0 quieter.")
-@click.option("--seed", default=0, show_default=True, help="Of what is random.")
+@click.option("--seed", type=SEEDS, default=0, show_default=True, help="Of what is random.")
 @stretch
 def augment(
     sound: Stretch,
@@ -400,7 +411,7 @@ def embedding(title: str | None, array: Path, dims: int, frame_rate: float | Non
 @picture()
 @_array
 @_file("--labels", "Text file with a label a line, one for each vector.")
-@click.option("--seed", default=0, show_default=True, help="Of t-SNE.")
+@click.option("--seed", type=SEEDS, default=0, show_default=True, help="Of t-SNE.")
 def embedding_map(title: str | None, array: Path, labels: Path, seed: int) -> Figure:
     """Vectors on a plane by t-SNE, coloured by label."""
     from aural import plot
@@ -419,8 +430,10 @@ def similarity(title: str | None, array: Path, labels: Path) -> Figure:
     from aural import plot
     from aural.cli.plot_inputs import read_array, read_lines
 
-    names = read_lines(labels)
-    return plot.similarity(plot.cosines(read_array(array)), names, title=title or "")
+    names, vectors = read_lines(labels), read_array(array)
+    if vectors.ndim == 2 and len(vectors) != len(names):
+        raise InputError(f"{len(names)} labels for {len(vectors)} vectors; give one each")
+    return plot.similarity(plot.cosines(vectors), names, title=title or "")
 
 
 @command.command("attention")
@@ -441,7 +454,7 @@ def attention(title: str | None, array: Path, tokens: Path, frame_seconds: float
 @command.command("filters")
 @picture()
 @_array
-@click.option("--sample-rate", default=16000, show_default=True, help="Hz.")
+@click.option("--sample-rate", type=RATES, default=16000, show_default=True, help="Hz.")
 def filters(title: str | None, array: Path, sample_rate: int) -> Figure:
     """What the filters of a layer let through: an array of (filter, tap)."""
     from aural import plot
