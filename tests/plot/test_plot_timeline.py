@@ -149,6 +149,9 @@ def test_what_is_too_much_to_be_seen_is_refused(audio: Audio) -> None:
     ):
         with pytest.raises(InputError, match=told):
             plot.timeline(audio, found)
+    many = Transcript((Segment(0.0, 3.0, " at once"),) * 300, "en", 1.0, 3.0)
+    lanes = plot.timeline(audio, many).axes[2]
+    assert (len(lanes.patches), len(lanes.texts)) == (300, 0)
     later = tuple(Turn(i + 3.0, i + 4.0, f"speaker {i}") for i in range(2600))
     here = Diarization((Turn(0.0, 1.0, "anna"), *later), 3000.0)
     lanes = plot.timeline(audio, here).axes[2]

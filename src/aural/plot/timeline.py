@@ -27,6 +27,8 @@ Found: TypeAlias = "Transcript | SpeechActivity | Diarization"
 MAX_LANES = 6
 MAX_SPEAKERS = 40
 MAX_BLOCKS = 1000
+MAX_TEXTS = 200
+"""Of segments; where there are more, none has room for a text."""
 TEXT_SIZE = 9.0
 _GAP = 0.006  # of the axis between two texts of a lane
 
@@ -107,7 +109,9 @@ def _lanes(found: Found, start: float, end: float, width: Callable[[str], float]
     if blocks and placed is not None:
         return Lanes(tuple(placed))
     blocks = _checked(_clipped(found.segments, [s.text for s in found.segments], start, end))
-    return Lanes(tuple(replace(b, lane=i % 2, text=_fit(b, width)) for i, b in enumerate(blocks)))
+    texts = [_fit(block, width) if len(blocks) <= MAX_TEXTS else "" for block in blocks]
+    pairs = zip(blocks, texts, strict=True)
+    return Lanes(tuple(replace(b, lane=i % 2, text=text) for i, (b, text) in enumerate(pairs)))
 
 
 def _speakers(found: Diarization, start: float, end: float) -> Lanes:
