@@ -273,7 +273,7 @@ def _log_mel_line(result: Result) -> list[str]:
     ratios = result["times_aural"]["1"][task]
     peers = ", ".join(
         f"{name} {ratios[name]['value']:.1f} x as long"
-        for name in ("librosa", "kaldi-native-fbank")
+        for name in ("librosa", "kaldi-native-fbank (Kaldi's)")
     )
     return [f"log-mel of {result['audio_seconds'] / 60:g} minutes", f"{ours:.2f} s", peers]
 
