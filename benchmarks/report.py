@@ -260,8 +260,10 @@ def summary(found: Mapping[str, Result]) -> str:
     for row in found.get("long_file", {}).get("rows", ()):
         hours = f"{found['long_file']['hours']:g} h of {row['format']}"
         peak = f"{row['long']['peak_bytes'] / 1e6:.0f} MB"
-        ratio = f"{row['memory_ratio']:.2f} x that of ten minutes; first segment at "
-        rows.append([f"{hours}: peak memory", peak, f"{ratio}{row['long']['first_read']:.0%} read"])
+        long = row["long"]
+        soon = f"first segment after {long['first_segment']:.0f} of {long['seconds']:.0f} s"
+        ratio = f"{row['memory_ratio']:.2f} x that of ten minutes; {soon}"
+        rows.append([f"{hours}: peak memory", peak, ratio])
     if "features" in found:
         rows.append(_log_mel_line(found["features"]))
     return table("measured | aural | beside", rows) if rows else ""
