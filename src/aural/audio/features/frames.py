@@ -269,11 +269,15 @@ class FrameStream:
     def _consume(self, samples: Array) -> Iterator[Array]:
         length, hop = self.options.frame_length, self.options.hop_length
         step = self._block(samples) * hop
-        xp = namespace(samples)
+        xp, ours = namespace(samples), is_numpy_array(samples)
         for first in range(0, samples.shape[-1], step):
-            piece = samples[..., first : first + step]
-            signal = xp.concat((self._pending, piece), axis=-1)
-            if is_numpy_array(signal):  # a sum over samples rounds as they lie in memory
+            held = self._pending.shape[-1]
+            if ours and held <= first:  # what is held stands before it: nothing need be joined
+                signal = samples[..., first - held : first + step]
+            else:
+                piece = samples[..., first : first + step]
+                signal = xp.concat((self._pending, piece), axis=-1)
+            if ours:  # a sum over samples rounds as they lie in memory
                 signal = np.ascontiguousarray(signal)
             signal, self._skip = signal[..., self._skip :], max(0, self._skip - signal.shape[-1])
             size = signal.shape[-1]
@@ -282,6 +286,8 @@ class FrameStream:
             self._pending = signal[..., count * hop :]
             if count:
                 yield frames_view(signal, length, hop)
+        if ours:  # a caller may use its buffer again
+            self._pending = self._pending.copy()
 
     def _block(self, samples: Array) -> int:
         if not is_numpy_array(samples):
