@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -26,8 +26,9 @@ from aural.audio.features.array import (
 from aural.errors import InputError, UnknownName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+Options = TypeVar("Options")
 Window = Literal["hann", "hamming", "rectangular", "povey", "blackman"]
 PadMode = Literal["reflect", "constant", "symmetric"]
 
@@ -133,6 +134,20 @@ def is_number(value: object) -> bool:
         return isinstance(value, Real) and math.isfinite(value)
     except OverflowError:
         return False
+
+
+def of_preset(
+    options: str | Options, kind: type[Options], what: str, presets: Mapping[str, Options]
+) -> Options:
+    """Options of a kind as they are, or those of the preset that a name means."""
+    if isinstance(options, kind):
+        return options
+    if not isinstance(options, str):
+        given = type(options).__name__
+        raise InputError(f"options are {given}; give {kind.__name__} or the name of a preset")
+    if options not in presets:
+        raise UnknownName(f"{what} preset", options, tuple(presets))
+    return presets[options]
 
 
 def window(name: Window, length: int, periodic: bool = True) -> np.ndarray:

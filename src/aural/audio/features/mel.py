@@ -36,6 +36,7 @@ from aural.audio.features.frames import (
     check_whole,
     frame_window,
     is_number,
+    of_preset,
 )
 from aural.audio.features.stft import magnitudes
 from aural.errors import InputError, UnknownName
@@ -428,14 +429,7 @@ def log_mel(samples: Array, options: str | LogMelOptions = "whisper") -> Array:
 
 def named(options: str | LogMelOptions) -> LogMelOptions:
     """The options themselves, or those of a preset."""
-    if isinstance(options, LogMelOptions):
-        return options
-    if not isinstance(options, str):
-        kind = type(options).__name__
-        raise InputError(f"options are {kind}; give LogMelOptions or the name of a preset")
-    if options not in PRESETS:
-        raise UnknownName("log-mel preset", options, tuple(PRESETS))
-    return PRESETS[options]
+    return of_preset(options, LogMelOptions, "log-mel", PRESETS)
 
 
 class LogMelStream(MelStream):

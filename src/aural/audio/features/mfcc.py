@@ -19,7 +19,7 @@ from aural.audio.features.array import (
     side_by_side,
     unworried,
 )
-from aural.audio.features.frames import BLOCK_FRAMES, check_whole, is_number
+from aural.audio.features.frames import BLOCK_FRAMES, check_whole, is_number, of_preset
 from aural.audio.features.mel import (
     PRESETS,
     LogMelOptions,
@@ -86,14 +86,7 @@ def mfcc(samples: Array, options: str | MFCCOptions = "librosa") -> Array:
 
 def named(options: str | MFCCOptions) -> MFCCOptions:
     """The options themselves, or those of a preset."""
-    if isinstance(options, MFCCOptions):
-        return options
-    if not isinstance(options, str):
-        kind = type(options).__name__
-        raise InputError(f"options are {kind}; give MFCCOptions or the name of a preset")
-    if options not in MFCC_PRESETS:
-        raise UnknownName("MFCC preset", options, tuple(MFCC_PRESETS))
-    return MFCC_PRESETS[options]
+    return of_preset(options, MFCCOptions, "MFCC", MFCC_PRESETS)
 
 
 class MFCCStream:
