@@ -10,6 +10,13 @@ with, where a user's own directory can be loaded as `family@/path/to/directory`,
 
     read_config(directory: Path) -> Config
 
+and, where it can be trained,
+
+    build(config: Config) -> torch.nn.Module, its weights drawn from torch's generator
+
+A family of networks to be trained has variants without weights: they are shapes, and `load` reads
+what training wrote (nn/exported.py), named `family@directory`. Its "test" variant is tiny.
+
 Its heavy libraries are imported inside its functions, so that listing every family loads none.
 """
 
@@ -33,10 +40,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Variant:
-    """One set of weights of a family: what to build, from which files, on what terms."""
+    """One set of weights of a family: what to build, from which files, on what terms.
+
+    weights None: a shape to be trained.
+    """
 
     config: Any
-    weights: Weights
+    weights: Weights | None
     licence: str
     description: str
 
@@ -48,7 +58,7 @@ class Entry:
     name: str
     family: str
     config: Any
-    weights: Weights
+    weights: Weights | None
     licence: str
     description: str
     extra: str
@@ -146,6 +156,11 @@ def locate(entry: Entry, *, offline: bool = False) -> Path:
     """The directory of an entry's verified files, fetched where needed."""
     if entry.directory is not None:
         return entry.directory
+    if entry.weights is None:
+        raise InputError(
+            f"{entry.name} is a shape without weights; train it (aural train) and name what "
+            f"came of it as {entry.family}@DIRECTORY"
+        )
     return ensure(entry.name, entry.weights, licence=entry.licence, offline=offline)
 
 

@@ -57,11 +57,13 @@ def fetch_from_hub(name: str, weights: Weights, folder: Path) -> dict[str, Path]
 def main() -> None:
     """The child: each line it prints is a sign of life, and the first starts the clock."""
     request = json.loads(sys.argv[1])
-    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub import constants, hf_hub_download, snapshot_download
 
     print("connecting", flush=True)  # noqa: T201
     _knock(constants.ENDPOINT)
-    for name in request["names"]:
+    if patterns := request.get("patterns"):
+        snapshot_download(request["repo"], allow_patterns=patterns, local_dir=request["folder"])
+    for name in request.get("names", ()):
         hf_hub_download(
             request["repo"], name, revision=request["revision"], local_dir=request["folder"]
         )

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from aural.store.weights import WeightFile
 
-SUFFIXES = (".safetensors", ".onnx", ".bin", ".json", ".txt", ".npz")
+SUFFIXES = (".safetensors", ".onnx", ".bin", ".gguf", ".json", ".txt", ".npz", ".hama")
 REST_SECONDS = 2.0
 MAX_HEADER_BYTES = 100_000_000
 _OBJECT = re.compile(rb"'[|<>=]?O\d*'")
@@ -102,8 +102,8 @@ def _write_stamps(directory: Path, stamps: dict[str, list[int | str]]) -> None:
 def check_format(path: Path) -> None:
     """UnsupportedFormat unless the file is of an allowed kind and looks like one inside.
 
-    Allowed: safetensors, ONNX, CTranslate2 (.bin), JSON, text, and npz without objects. A .bin
-    that is a pickle (as older torch checkpoints are) is refused here.
+    Allowed: safetensors, ONNX, CTranslate2 (.bin), GGUF, hama's container, JSON, text, and npz
+    without objects. A .bin that is a pickle (as older torch checkpoints are) is refused here.
     """
     if path.suffix not in SUFFIXES:
         raise UnsupportedFormat(
@@ -153,6 +153,16 @@ def _is_safetensors(path: Path) -> bool:
     return length < min(MAX_HEADER_BYTES, path.stat().st_size) and head[8:] == b"{"
 
 
+def _is_gguf(path: Path) -> bool:
+    with path.open("rb") as handle:
+        return handle.read(4) == b"GGUF"
+
+
+def _is_hama(path: Path) -> bool:
+    with path.open("rb") as handle:
+        return handle.read(6) == b"HAMAPK"
+
+
 def _is_onnx(path: Path) -> bool:
     """A protocol buffer whose first field is the IR version (tag 8, a small number)."""
     with path.open("rb") as handle:
@@ -176,13 +186,17 @@ def _is_plain_npz(path: Path) -> bool:
 
 _INSIDE = {
     ".bin": _is_ctranslate2,
+    ".gguf": _is_gguf,
     ".safetensors": _is_safetensors,
     ".onnx": _is_onnx,
     ".npz": _is_plain_npz,
+    ".hama": _is_hama,
 }
 _KINDS = {
     ".bin": "CTranslate2",
+    ".gguf": "GGUF",
     ".safetensors": "safetensors",
     ".onnx": "ONNX",
     ".npz": "plain npz",
+    ".hama": "hama",
 }

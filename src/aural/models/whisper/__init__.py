@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
     from aural.models.whisper.engine import Engine
     from aural.models.whisper.torch_form import WhisperEncoder
+    from aural.nn.sound_encoder import SoundEncoder
 
 __all__ = ["EXTRA", "VARIANTS", "Config", "DecodingOptions", "Whisper", "load", "read_config"]
 
@@ -121,6 +122,15 @@ def read_config(directory: Path) -> Config:
     """What a CTranslate2 directory of one's own holds; InputError when it can't be trusted."""
     shape = check_whisper_directory(directory)
     return Config(n_mels=shape.n_mels, multilingual=shape.multilingual)
+
+
+def sound_encoder(directory: Path, config: Config, name: str) -> SoundEncoder:
+    """The encoder in torch, float32, to be put before a network of another kind."""
+    try:
+        from aural.models.whisper.sound import sound_encoder as read
+    except ModuleNotFoundError as error:
+        raise MissingExtra("torch", error.name or "torch") from error
+    return read(directory, name)
 
 
 def load(

@@ -1,0 +1,195 @@
+"""Encoder, projector and language model as one network, of which only some is trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pad_sequence
+
+from aural.errors import InputError
+from aural.models.speech_llm.parts import (
+    checked_width,
+    language_model,
+    prepare,
+    sound_encoder,
+    trained_names,
+)
+from aural.models.speech_llm.projectors import projector
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from aural.models.speech_llm import Config
+    from aural.nn.sound_encoder import SoundEncoder
+    from aural.nn.text_model import TextModel
+
+SOUND = "<audio>"
+IGNORED = -100
+
+
+class SpeechLLM(nn.Module):
+    """Features in, log probabilities of the text's tokens out.
+
+    Its state holds only the weights that training may change: the projector's, and LoRA's or all
+    of what is adapted. States of a frozen encoder are kept per recording while `remember` is set
+    and the recordings have ids, since they never change.
+    """
+
+    def __init__(self, config: Config, encoder: SoundEncoder, llm: TextModel) -> None:
+        super().__init__()
+        self.config, self.features, self.llm = config, encoder.features, llm
+        width = checked_width(config, encoder, llm)
+        embeddings: Any = llm.network.get_input_embeddings()  # type: ignore[operator]
+        size = float(embeddings.weight.detach().float().square().mean().sqrt())
+        self.projector = projector(config, width, llm.width, size)
+        self.encoder, self.language_model = encoder.network, llm.network
+        rank, alpha = config.lora_rank, config.lora_alpha
+        prepare(self.encoder, config.train_encoder, rank, alpha)
+        prepare(self.language_model, config.train_language_model, rank, alpha)
+        self._trained = (
+            {f"projector.{name}" for name, _ in self.projector.named_parameters()}
+            | trained_names(self.encoder, "encoder.", config.train_encoder)
+            | trained_names(self.language_model, "language_model.", config.train_language_model)
+        )
+        before, after = self._prompt()
+        self._before, self._after = llm.ids(before), llm.ids(after)
+        self.remember = True
+        self._known: dict[str, Tensor] = {}
+
+    def _prompt(self) -> tuple[str, str]:
+        """What stands before the sound and after it."""
+        words = self.config.user_prompt
+        words = words if SOUND in words else SOUND + words
+        before, found, after = self.llm.chat(self.config.system_prompt, words).partition(SOUND)
+        if not found:
+            raise InputError(
+                f"the chat template of {self.config.language_model} leaves the user's words out"
+            )
+        return before, after
+
+    def train(self, mode: bool = True) -> SpeechLLM:
+        """Parts that are frozen stay in evaluation mode: their dropout would be noise."""
+        super().train(mode)
+        if self.config.train_encoder == "frozen":
+            self.encoder.eval()
+        if self.config.train_language_model == "frozen":
+            self.language_model.eval()
+        return self
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """The weights that training may change."""
+        whole = super().state_dict(*args, **kwargs)
+        return {name: value for name, value in whole.items() if name in self._trained}
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Fill the weights that training may change; with strict they must all be there."""
+        if strict and set(state_dict) != self._trained:
+            odd = sorted(set(state_dict) ^ self._trained)
+            raise InputError(f"not the weights of this network: {', '.join(odd[:3])} and such")
+        return super().load_state_dict(state_dict, strict=False, assign=assign)
+
+    def heard(
+        self, features: Tensor, lengths: Tensor, ids: Sequence[str] = ()
+    ) -> tuple[Tensor, Tensor]:
+        """Embeddings (item, token, llm_dim) of the sound, and their lengths."""
+        if self.config.train_encoder != "frozen":
+            return self.projector(*self.encoder.encode(features, lengths))  # type: ignore[operator]
+        if not (self.remember and ids and all(ids)):
+            with torch.no_grad():
+                states, counts = self.encoder.encode(features, lengths)  # type: ignore[operator]
+            return self.projector(states, counts)
+        for place in [i for i, name in enumerate(ids) if name not in self._known]:
+            with torch.no_grad():
+                length = lengths[place : place + 1]
+                alone = features[place : place + 1, : int(length[0])]
+                self._known[ids[place]] = self.encoder.encode(alone, length)[0][0]  # type: ignore[operator]
+        known = [self._known[name].to(features.device) for name in ids]
+        counts = torch.tensor([len(each) for each in known], device=features.device)
+        return self.projector(pad_sequence(known, batch_first=True), counts)
+
+    def forward(
+        self, features: Tensor, lengths: Tensor, texts: Sequence[str], ids: Sequence[str] = ()
+    ) -> tuple[Tensor, int]:
+        """The sum of the negative log probabilities of the texts' tokens and their ends, and how
+        many these are."""
+        sound, counts = self.heard(features, lengths, ids)
+        told = [[*self.llm.ids(text), self.llm.end] for text in texts]
+        inputs, real = self._left_padded(
+            [self._framed(row[:n], end) for row, n, end in zip(sound, counts, told, strict=True)]
+        )
+        longest = max(map(len, told))
+        targets = torch.full((len(told), longest), IGNORED, device=inputs.device)
+        for row, tokens in zip(targets, told, strict=True):
+            row[longest - len(tokens) :] = torch.tensor(tokens, device=inputs.device)
+        made = self.language_model(
+            inputs_embeds=inputs,
+            attention_mask=real.long(),
+            position_ids=(real.cumsum(1) - 1).clamp(min=0),
+            logits_to_keep=longest + 1,
+            use_cache=False,
+        )
+        logits = made.logits[:, :-1].float().flatten(0, 1)
+        loss = nn.functional.cross_entropy(
+            logits, targets.flatten(), ignore_index=IGNORED, reduction="sum"
+        )
+        return loss, sum(map(len, told))
+
+    def _left_padded(self, rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """(item, token, llm_dim), all ends together, and where it is real."""
+        longest = max(map(len, rows))
+        inputs = torch.stack(
+            [nn.functional.pad(row, (0, 0, longest - len(row), 0)) for row in rows]
+        )
+        sizes = torch.tensor([len(row) for row in rows], device=inputs.device)
+        return inputs, torch.arange(longest, device=inputs.device) >= longest - sizes[:, None]
+
+    def _framed(self, sound: Tensor, told: Sequence[int] = ()) -> Tensor:
+        """(token, llm_dim): prompt, sound, prompt, and the tokens told."""
+        parts = [self._before, None, [*self._after, *told]]
+        made = [
+            sound
+            if part is None
+            else self.llm.embedded(torch.tensor(part, dtype=torch.long, device=sound.device))
+            for part in parts
+        ]
+        return torch.cat([part.to(made[1].dtype) for part in made])
+
+    @torch.inference_mode()
+    def write(self, features: Tensor, lengths: Tensor) -> list[tuple[str, float]]:
+        """The likeliest text of each recording by greedy search, and its mean log probability."""
+        sound, counts = self.heard(features, lengths)
+        inputs, real = self._left_padded(
+            [self._framed(each[:count]) for each, count in zip(sound, counts, strict=True)]
+        )
+        found: Any = self.language_model.generate(  # type: ignore[operator]
+            inputs_embeds=inputs,
+            attention_mask=real.long(),
+            max_new_tokens=self.config.max_new_tokens,
+            do_sample=False,
+            eos_token_id=self.llm.end,
+            pad_token_id=self.llm.end,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+        scores = torch.stack(found.logits, 1).float().log_softmax(-1)
+        chosen = scores.gather(-1, found.sequences[..., None])[..., 0]
+        return [
+            self._written(tokens.tolist(), each.tolist())
+            for tokens, each in zip(found.sequences, chosen, strict=True)
+        ]
+
+    def _written(self, tokens: list[int], scores: list[float]) -> tuple[str, float]:
+        end = tokens.index(self.llm.end) if self.llm.end in tokens else len(tokens)
+        counted = scores[: end + 1]
+        return self.llm.text(tokens[:end]).strip(), sum(counted) / max(1, len(counted))
+
+
+def assemble(config: Config) -> SpeechLLM:
+    """Encoder and language model of the configuration, and a projector drawn anew."""
+    return SpeechLLM(config, sound_encoder(config.encoder), language_model(config.language_model))

@@ -1,0 +1,168 @@
+"""A trained network as a directory that can be moved, checked and loaded: no code, no pickle.
+
+    config.json          {"family", "config": the fields of the family's Config, "language",
+                          "features": {"preset", "n_mels", "sample_rate", "normalise"}}
+    tokens.json          the tokenizer (text/tokens.py)
+    model.safetensors    the weights, by the network's own names
+
+What made it (data, recipe, metrics) stands beside it in README.md, the model card.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+
+from aural.errors import InputError, UnknownName
+from aural.text.tokens import Tokenizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from torch import nn
+
+MAX_JSON_BYTES = 64 << 20
+Normalise = Literal["none", "utterance", "rows"]
+ConfigType = TypeVar("ConfigType")
+
+
+@dataclass(frozen=True)
+class FeatureOptions:
+    """Samples at sample_rate become a log-mel of n_mels rows, one of log_mel's presets.
+
+    normalise "utterance": mean 0 and variance 1 over the whole recording; "rows": each row by
+    itself (cmvn); "none": as they are.
+    """
+
+    preset: str = "kaldi"
+    n_mels: int = 80
+    sample_rate: int = 16000
+    normalise: Normalise = "rows"
+
+    def __post_init__(self) -> None:
+        if self.normalise not in get_args(Normalise):
+            raise UnknownName("normalisation", self.normalise, get_args(Normalise))
+
+    def features(self, samples: np.ndarray) -> np.ndarray:
+        """float32, shape = (frame, n_mels), of samples (time,) at sample_rate."""
+        from aural.nn.acoustic import features_of
+
+        return features_of(samples, self)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What a directory says of its network: family, its Config's fields, what goes in and out."""
+
+    family: str
+    config: dict[str, Any]
+    features: FeatureOptions
+    tokenizer: Tokenizer
+    language: str = ""
+
+
+def export(directory: Path, network: nn.Module, about: Exported) -> None:
+    """Write the directory; the weights are the network's state, on the CPU, contiguous."""
+    from safetensors.torch import save_file
+
+    directory.mkdir(parents=True, exist_ok=True)
+    state = {
+        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+    }
+    save_file(state, directory / "model.safetensors")
+    written = {
+        "family": about.family,
+        "config": about.config,
+        "language": about.language,
+        "features": asdict(about.features),
+    }
+    _write(directory / "config.json", written)
+    _write(directory / "tokens.json", about.tokenizer.as_dict())
+
+
+def read_exported(directory: Path) -> Exported:
+    """What a directory says; InputError where it is not as export writes it."""
+    written = _read(directory / "config.json")
+    if set(written) != {"family", "config", "language", "features"}:
+        raise InputError(f"{directory / 'config.json'}: not the file of a trained network")
+    return Exported(
+        family=str(written["family"]),
+        config=written["config"],
+        features=as_dataclass(FeatureOptions, written["features"], "features"),
+        tokenizer=Tokenizer.from_dict(_read(directory / "tokens.json")),
+        language=str(written["language"]),
+    )
+
+
+def read_network_config(directory: Path, family: str, kind: type[ConfigType]) -> ConfigType:
+    """The family's Config of a directory; InputError where it is another family's."""
+    exported = read_exported(directory)
+    if exported.family != family:
+        raise InputError(
+            f"{directory} holds a {exported.family}; name it {exported.family}@{directory}"
+        )
+    return as_dataclass(kind, exported.config, "config")
+
+
+def load_weights(directory: Path, network: nn.Module) -> None:
+    """Fill the network from model.safetensors; InputError names what does not fit."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = directory / "model.safetensors"
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: can't be read as safetensors: {error}") from error
+    own = network.state_dict()
+    missing, foreign = sorted(set(own) - set(state)), sorted(set(state) - set(own))
+    if missing or foreign:
+        raise InputError(
+            f"{path}: {len(missing)} weights missing ({', '.join(missing[:3])}), "
+            f"{len(foreign)} unknown ({', '.join(foreign[:3])}); is it another configuration's?"
+        )
+    for name, value in state.items():
+        if value.shape != own[name].shape:
+            raise InputError(
+                f"{path}: {name} is {tuple(value.shape)}; the configuration says "
+                f"{tuple(own[name].shape)}"
+            )
+    network.load_state_dict(state)
+
+
+def as_dataclass(kind: type[ConfigType], written: Any, name: str) -> ConfigType:
+    """A dataclass of JSON's values (lists become tuples); InputError names what does not belong."""
+    if not isinstance(written, dict):
+        raise InputError(f"{name} is {type(written).__name__}; give an object")
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    if unknown := sorted(set(written) - known):
+        raise InputError(f"{name} has {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    values = {key: _frozen(value) for key, value in written.items()}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise InputError(f"{name}: {error}") from error
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(each) for each in value) if isinstance(value, list) else value
+
+
+def _write(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise InputError(f"{path}: more than {MAX_JSON_BYTES} bytes")
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: holds a {type(value).__name__}; give an object")
+    return value

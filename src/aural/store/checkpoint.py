@@ -1,0 +1,87 @@
+"""Checkpoints as the Hub has them: fetched by name, and looked at before anything opens them.
+
+Nothing is pinned here: these are the user's own choice. What carries code (Python files, pickles,
+`auto_map` in config.json) is neither fetched nor run.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from aural.errors import InputError, Unreachable
+from aural.store.child import Expectation, run_watched
+from aural.store.location import cache_root, is_offline, only_one, say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEPT = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack")
+MAX_CONFIG_BYTES = 1 << 20
+MAX_BYTES = 1 << 40
+_WHOLE = ".whole"
+
+
+def check_checkpoint(directory: Path) -> dict[str, Any]:
+    """What config.json says, of a directory whose weights are safetensors.
+
+    Raises:
+        InputError: there is no config.json, it is not JSON, or the weights are pickles only.
+    """
+    path = directory / "config.json"
+    try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise InputError(f"{path}: more than {MAX_CONFIG_BYTES} bytes")
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{directory} is no checkpoint: config.json can't be read ({error.strerror})"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: not an object")
+    if not any(directory.glob("*.safetensors")):
+        pickled = sorted(each.name for each in directory.iterdir() if each.suffix in PICKLES)
+        found = f"{pickled[0]} may be a pickle, which aural never opens" if pickled else "none"
+        raise InputError(
+            f"{directory} has no weights in safetensors ({found}); save them again with "
+            "save_pretrained(..., safe_serialization=True)"
+        )
+    return config
+
+
+def fetch_checkpoint(name: str, *, offline: bool = False) -> Path:
+    """The directory of the Hub's owner/name, fetched into the cache once, at its newest revision.
+
+    Raises:
+        Unreachable: the Hub does not answer, or offline and it is not in the cache.
+    """
+    directory = cache_root() / "checkpoints" / name.replace("/", "--")
+    with only_one(directory):
+        if (directory / _WHOLE).is_file():
+            return directory
+        if is_offline(offline):
+            raise Unreachable(
+                f"{name} is not in the cache ({directory}) and this is offline; put its files "
+                "there or name their directory"
+            )
+        say(f"{name}: fetching from the Hub, not pinned; its licence is on its page there")
+        directory.mkdir(parents=True, exist_ok=True)
+        request = {"repo": name, "patterns": KEPT, "folder": str(directory)}
+        run_watched(
+            [sys.executable, "-P", "-m", "aural.store.hub", json.dumps(request)],
+            directory,
+            Expectation(
+                source=f"Hub repository {name}",
+                what=name,
+                signs=("connecting", "fetched"),
+                expected=0,
+                limit=MAX_BYTES,
+            ),
+            environment={"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"},
+        )
+        (directory / _WHOLE).touch()
+    return directory

@@ -1,0 +1,1 @@
+"""One file an objective: a function of a network and a batch that gives Losses."""
