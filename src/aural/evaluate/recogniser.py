@@ -50,7 +50,7 @@ def model_recogniser(
     """
     from aural import models
 
-    entry = models.find(model)
+    weights = models.find(model).weights
 
     def prepare() -> None:
         models.load(
@@ -77,7 +77,7 @@ def model_recogniser(
         model=model,
         transcribe=transcribe_one,
         prepare=prepare,
-        weights={file.name: file.sha256 for file in entry.weights.files},
+        weights={file.name: file.sha256 for file in weights.files} if weights else {},
         settings=f"language {spoken}, beam_size {beam_size}, device {device}, "
         f"compute_type {compute_type}, threads {threads}"
         + (f", condition {condition}" if condition else ""),

@@ -6,11 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aural.evaluate.lessons import LISTED
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aural.evaluate.code_switch import CodeSwitching
     from aural.evaluate.compare import Comparison
+    from aural.evaluate.lessons import Lessons
     from aural.evaluate.report import Report
     from aural.evaluate.scoring import Breakdown, Rate, Score, Slice
     from aural.metrics.bootstrap import Difference
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_LISTED = 20
 MAX_CELL = 100
+MAX_NOTE = 600
 _SCORE_HEADER = ("WER", "CER", "words", "sub", "del", "ins", "utterances", "failed", "note")
 
 
@@ -37,7 +41,8 @@ def report_tables(report: Report) -> list[Table]:
     tables += breakdown_tables(report)
     if report.code_switching is not None:
         tables.append(_code_switching(report.code_switching))
-    tables += [_costliest(report), _failures(report), _circumstances(report)]
+    tables += [_costliest(report), *lesson_tables(report.lessons)]
+    tables += [_failures(report), _circumstances(report)]
     return [table for table in tables if table.rows]
 
 
@@ -45,6 +50,29 @@ def breakdown_tables(report: Report, title: str = "") -> list[Table]:
     """A report's breakdowns alone, their titles beginning with the one given."""
     tables = (_breakdown(report, each) for each in report.breakdowns)
     return [Table(title + each.title, each.header, each.rows, each.lines) for each in tables]
+
+
+def lesson_tables(found: Lessons) -> list[Table]:
+    """Words confused, kinds of words, and patterns with their usual causes."""
+    words = tuple(
+        (each.said or "(nothing)", each.heard or "(nothing)", str(each.count), str(each.utterances))
+        for each in found.confusions[:LISTED]
+    )
+    kinds = tuple(
+        (each.kind, _percent(each.rate), str(each.wrong), str(each.said), ", ".join(each.examples))
+        for each in found.kinds
+    )
+    patterns = tuple(
+        (each.name, f"{each.utterances} of {each.of}", ", ".join(each.examples))
+        for each in found.symptoms
+    )
+    causes = tuple(f"{each.name}: {each.causes}" for each in found.symptoms)
+    return [
+        Table("Words confused", ("said", "heard", "times", "utterances"), words),
+        Table("By kind of word", ("kind", "wrong", "words wrong", "said", "such as"), kinds),
+        Table("Patterns that point to a cause", ("pattern", "utterances", "such as"), patterns,
+              causes),
+    ]  # fmt: skip
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
@@ -213,12 +241,16 @@ def _difference(difference: Difference | None) -> tuple[str, str, str]:
     return f"{100 * difference.value:+.2f}", f"{100 * low:+.2f} to {100 * high:+.2f}", p
 
 
-def _plain(text: str) -> str:
+def _plain(text: str, limit: int = MAX_CELL) -> str:
     """One line, short, nothing in it that could move a terminal's cursor."""
     escaped = "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
-    return escaped if len(escaped) <= MAX_CELL else escaped[: MAX_CELL - 1] + "…"
+    return escaped if len(escaped) <= limit else escaped[: limit - 1] + "…"
+
+
+def _note(text: str) -> str:
+    return _plain(text, MAX_NOTE)
 
 
 def _text(table: Table) -> str:
@@ -232,7 +264,7 @@ def _text(table: Table) -> str:
     ]
     body = [line for line in lines if line]
     return "\n".join(
-        [table.title, *(f"  {line}" for line in (*body, *map(_plain, table.lines))), ""]
+        [table.title, *(f"  {line}" for line in (*body, *map(_note, table.lines))), ""]
     )
 
 
@@ -242,5 +274,5 @@ def _markdown(table: Table) -> str:
 
     rule = "|" + " --- |" * len(table.header)
     rows = [line(table.header), rule, *map(line, table.rows)]
-    notes = [f"- {_plain(note)}" for note in table.lines]
+    notes = [f"- {_note(note)}" for note in table.lines]
     return "\n".join([f"## {table.title}", "", *rows, *(["", *notes] if notes else []), ""])

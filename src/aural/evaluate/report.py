@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from aural.errors import InputError
+from aural.evaluate.lessons import Lessons, lessons
 from aural.evaluate.scoring import Breakdown, Guard, Rate, Row, Sampling, Score
 from aural.metrics.wer import ErrorCounts
+from aural.text.normalise import normaliser
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 KIND = "aural.evaluate.transcribe"
 MAX_REPORT_BYTES = 1 << 30
+MAX_CONFUSIONS = 200
 
 GATE_MEASURES = (
     "wer", "wer.low", "wer.high", "wer.max_slice", "wer.gap",
@@ -94,6 +98,11 @@ class Report:
         wrong = sum(row.heard_language != row.language.partition("-")[0] for row in judged)
         return wrong, len(judged)
 
+    @cached_property
+    def lessons(self) -> Lessons:
+        """What the errors teach."""
+        return lessons(self.rows, normaliser(self.normaliser.name))
+
     def measures(self) -> dict[str, float | None]:
         """Every measure of GATE_MEASURES; None where it could not be had."""
         wer, cer = self.overall.wer, self.overall.cer
@@ -137,6 +146,7 @@ class Report:
             "code_switching": self.code_switching and _code_switching_json(self.code_switching),
             "speed": asdict(self.speed) | {"real_time_factor": self.speed.real_time_factor},
             "machine": dict(self.machine),
+            "lessons": _lessons_json(self.lessons),
             "failures": [_failure_json(row) for row in self.failures],
             "utterances": [_row_json(row) for row in self.rows],
         }
@@ -241,6 +251,14 @@ def _code_switching_json(switching: CodeSwitching) -> dict[str, Any]:
         "switches": switching.switches,
         "languages": {name: _counts_json(each) for name, each in switching.languages.items()},
         "at_switches": _counts_json(switching.at_switches),
+    }
+
+
+def _lessons_json(found: Lessons) -> dict[str, Any]:
+    return {
+        "confusions": [asdict(each) for each in found.confusions[:MAX_CONFUSIONS]],
+        "kinds": [asdict(each) for each in found.kinds],
+        "symptoms": [asdict(each) for each in found.symptoms],
     }
 
 
