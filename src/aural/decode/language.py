@@ -15,6 +15,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+LARGEST_EXPONENT = 709.0
+"""e to this is about the largest float."""
+
 
 class TokenScorer(Protocol):
     """Scores the next token; all arrays are over beginnings, states int64 of shape (beginning,)."""
@@ -91,11 +94,12 @@ class Perplexity:
     @property
     def value(self) -> float:
         """exp of the mean of -log_prob over the tokens; nan for no text."""
-        return math.exp(-self.log_prob / self.tokens) if self.tokens else math.nan
+        return self.per(self.tokens)
 
     def per(self, units: int) -> float:
         """The same for other units, words or characters say: to compare unlike tokens by."""
-        return math.exp(-self.log_prob / units) if units else math.nan
+        mean = -self.log_prob / units if units else math.nan
+        return math.inf if mean > LARGEST_EXPONENT else math.exp(mean)
 
 
 @runtime_checkable
