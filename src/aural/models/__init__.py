@@ -10,7 +10,8 @@ with, where a user's own directory can be loaded as `family@/path/to/directory`,
 
     read_config(directory: Path) -> Config
 
-and, where it can be trained,
+a frozen `DecodingOptions` where a recogniser has options of its own, `sound_encoder(directory,
+config, name)` where its encoder can be put before another network, and, where it can be trained,
 
     build(config: Config) -> torch.nn.Module, its weights drawn from torch's generator
 

@@ -16,7 +16,7 @@ from aural.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from aural.nn.exported import FeatureOptions
+    from aural.nn.recogniser import Features
 
 PROBE_SECONDS = (1.0, 2.0, 3.0)
 
@@ -35,7 +35,7 @@ class SoundEncoder:
 
     name: str
     network: nn.Module
-    features: FeatureOptions
+    features: Features
 
 
 @dataclass(frozen=True)

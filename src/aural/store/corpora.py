@@ -2,8 +2,9 @@
 
 A package is a parcel of recordings here: it is fetched with `apt-get download` where there is one
 (nothing is installed, no privileges are needed), or taken from a directory, must have the pinned
-SHA-256, and is unpacked by our own reader. A corpus is in place whole or not at all. The licences
-forbid nothing that measuring needs, but differ: each is printed when the corpus is fetched.
+SHA-256, and is unpacked by our own reader. A corpus that is in no package is a folder that whoever
+wants it has; its recordings' samples are pinned. A corpus is in place whole or not at all. The
+licences forbid nothing that measuring needs, but differ: each is printed when a corpus is fetched.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from aural.store.verify import sha256_of
 
 APT_SECONDS = 15.0
 SPARE_BYTES = 1_000_000
+RECORDINGS = frozenset({".wav", ".flac"})
 
 
 @dataclass(frozen=True)
@@ -41,17 +43,37 @@ class Package:
 
 
 @dataclass(frozen=True)
+class Folder:
+    """A pinned set of recordings, lying side by side in a directory as WAV or FLAC.
+
+    sha256 is `samples_digest` of all: a lossless coding may be changed for another. homepage is
+    where they are published.
+    """
+
+    recordings: int
+    sha256: str
+    size: int
+    homepage: str
+
+
+@dataclass(frozen=True)
 class Corpus:
-    """Packages that make one set of recordings, with what they hold and on what terms."""
+    """One set of recordings, of packages or a folder, with what it holds and on what terms."""
 
     packages: tuple[Package, ...]
     licence: str
     description: str
+    folder: Folder | None = None
 
     @property
     def size(self) -> int:
         """Bytes to fetch."""
-        return sum(package.size for package in self.packages)
+        return self.folder.size if self.folder else sum(each.size for each in self.packages)
+
+    @property
+    def pins(self) -> tuple[str, ...]:
+        """SHA-256 of what it is made of."""
+        return (self.folder.sha256,) if self.folder else tuple(p.sha256 for p in self.packages)
 
 
 def find_corpus(name: str) -> Corpus:
@@ -63,7 +85,7 @@ def find_corpus(name: str) -> Corpus:
 
 def corpus_directory(name: str) -> Path:
     """Where a corpus lies once fetched, there or not; another pin is another directory."""
-    pins = "".join(package.sha256 for package in find_corpus(name).packages)
+    pins = "".join(find_corpus(name).pins)
     return cache_root() / "corpora" / f"{name}-{hashlib.sha256(pins.encode()).hexdigest()[:12]}"
 
 
@@ -78,8 +100,8 @@ def path(name: str) -> Path:
 def ensure_corpus(name: str, *, source: Path | None = None, offline: bool = False) -> Path:
     """The directory with the corpus's files (usr/share/...), fetched where needed.
 
-    source is a directory that holds the .deb files; None asks apt-get. Raises Unreachable with
-    what to type, or HashMismatch.
+    source is a directory that holds the .deb files, or the recordings of a corpus that is in no
+    package; None asks apt-get. Raises Unreachable with what to type, or HashMismatch.
     """
     directory = corpus_directory(name)
     if directory.is_dir():
@@ -99,6 +121,8 @@ def _fetch(name: str, directory: Path, source: Path | None, *, offline: bool) ->
     try:
         unpacked = scratch / "unpacked"
         unpacked.mkdir()
+        if corpus.folder is not None:
+            _copy(name, corpus.folder, source, unpacked)
         for package in corpus.packages:
             deb = _obtain(name, package, scratch, source, offline=offline)
             if deb.stat().st_size != package.size or sha256_of(deb) != package.sha256:
@@ -109,6 +133,45 @@ def _fetch(name: str, directory: Path, source: Path | None, *, offline: bool) ->
         unpacked.replace(directory)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _copy(name: str, folder: Folder, source: Path | None, unpacked: Path) -> None:
+    """The recordings of source, or of its folder of that name, copied and verified."""
+    if source is None:
+        raise Unreachable(
+            f"{name} is in no package; get it from {folder.homepage} "
+            f"and type: aural data fetch {name} --from DIR"
+        )
+    for place in (source, source / "recordings"):
+        found = sorted(path for path in place.glob("*") if path.suffix in RECORDINGS)
+        if found:
+            break
+    if len(found) != folder.recordings:
+        raise HashMismatch(
+            f"{source} holds {len(found)} WAV or FLAC files; {name} has {folder.recordings}"
+        )
+    for path in found:
+        shutil.copyfile(path, unpacked / path.name)
+    if samples_digest(unpacked) != folder.sha256:
+        raise HashMismatch(f"the recordings of {source} are not those pinned for {name}")
+
+
+def samples_digest(directory: Path) -> str:
+    """SHA-256 over the recordings' names without endings, rates and 16-bit samples, by name.
+
+    Raises AudioError for a file that can't be read.
+    """
+    import numpy as np
+
+    from aural.audio.read import read
+
+    digest = hashlib.sha256()
+    for path in sorted(directory.iterdir(), key=lambda path: path.stem):
+        audio = read(path, channel="all")
+        own = hashlib.sha256(np.rint(audio.samples * 32768.0).astype("<i4").tobytes()).hexdigest()
+        shape = "x".join(map(str, audio.samples.shape))
+        digest.update(f"{path.stem} {audio.sample_rate} {shape} {own}\n".encode())
+    return digest.hexdigest()
 
 
 def _obtain(
@@ -318,6 +381,17 @@ CORPORA: dict[str, Corpus] = {
         ),
         licence="BSD-like",
         description="620 read Russian sentences with text and phones, one voice, 16 kHz studio",
+    ),
+    "digits": Corpus(
+        packages=(),
+        licence="CC-BY-SA-4.0",
+        description="3000 English digits with text, 6 speakers, 22 minutes, 8 kHz",
+        folder=Folder(
+            recordings=3000,
+            sha256="7c407d13aaa7ce03948948298c025081160d3ff814cb3b6cd4d662fa11e46808",
+            size=11839047,
+            homepage="https://github.com/Jakobovski/free-spoken-digit-dataset",
+        ),
     ),
     "klettres": Corpus(
         packages=(

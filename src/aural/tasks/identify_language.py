@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Literal
 
 from aural import models
 from aural.errors import EmptyAudio, InputError
-from aural.models.whisper import DecodingOptions
-from aural.tasks.transcribe import Transcription, WindowOptions, likeliest_language
+from aural.tasks.transcribe import (
+    Transcription,
+    WindowOptions,
+    decoding_options,
+    likeliest_language,
+)
 from aural.types import Recogniser, SpeechDetector
 
 if TYPE_CHECKING:
@@ -51,7 +55,7 @@ def identify_language(
         model, Recogniser, device=device, compute_type=compute_type, threads=threads
     )
     detector = models.load("silero/16k", SpeechDetector)
-    run = Transcription(source, identifier, detector, DecodingOptions(), options)
+    run = Transcription(source, identifier, detector, decoding_options(model, {}), options)
     windows, left = [], speech_seconds
     with closing(run.windows()) as found:
         for window in found:

@@ -13,8 +13,9 @@ import re
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, fields, replace
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -35,7 +36,7 @@ from aural.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from aural.audio.source import Source
     from aural.types import Hypothesis, LanguageIdentifier
@@ -47,9 +48,11 @@ IDENTIFYING_WINDOWS = 4
 _SENTENCE_END = re.compile(r"[.?!。?!…]['\"”’)\]]*$")
 _ABBREVIATION = re.compile(r"^\W*(?:[A-Za-z]|Mrs?|Ms|Dr|St|Prof|Capt|Gen|(?:\w\.)+\w)\.$")
 _EVERYTHING = 1e-6
+_RENAMED = {"temperature": "temperatures"}
+"""What an option of `transcribe` is called in the options of a family, where not the same."""
 
 
-def transcribe(
+def transcribe(  # noqa: PLR0913  (the options of several families)
     source: Source,
     *,
     model: str = "whisper/base",
@@ -66,6 +69,8 @@ def transcribe(
     doubt_threshold: float = 0.4,
     initial_prompt: str = "",
     hotwords: str = "",
+    language_model: str = "",
+    language_model_weight: float = 0.5,
     word_timestamps: bool = True,
     vad_filter: bool = True,
     vad_threshold: float = 0.4,
@@ -97,7 +102,10 @@ def transcribe(
         doubt_threshold: Beam search where greedy search took a token less probable than this; 1
             always searches, 0 never.
         initial_prompt: Text that sets style and spelling, seen before each window.
-        hotwords: Names and terms to expect, seen before each window.
+        hotwords: Names and terms to expect: seen by Whisper before each window, favoured by models
+            trained with CTC (parted by commas).
+        language_model: A file in ARPA format that models trained with CTC search with.
+        language_model_weight: What its log probabilities count beside the model's own.
         word_timestamps: Give each word its time, and end segments where sentences do. Without, a
             segment is a whole window of speech.
         vad_filter: Leave out what the detector finds no speech in.
@@ -109,26 +117,28 @@ def transcribe(
         compute_type: Number format, such as int8 or float32; "auto" is int8 on a CPU.
         threads: Processors to use; 0 takes all this process may use.
     """
-    options = DecodingOptions(
-        task=task,
-        language=language,
-        beam_size=beam_size,
-        best_of=best_of,
-        patience=patience,
-        length_penalty=length_penalty,
-        temperatures=tuple(temperature),
-        compression_ratio_threshold=compression_ratio_threshold,
-        logprob_threshold=logprob_threshold,
-        no_speech_threshold=no_speech_threshold,
-        doubt_threshold=doubt_threshold,
-        initial_prompt=initial_prompt,
-        hotwords=hotwords,
-        word_timestamps=word_timestamps,
-    )
+    asked = {
+        "task": task,
+        "language": language,
+        "beam_size": beam_size,
+        "best_of": best_of,
+        "patience": patience,
+        "length_penalty": length_penalty,
+        "temperature": tuple(temperature),
+        "compression_ratio_threshold": compression_ratio_threshold,
+        "logprob_threshold": logprob_threshold,
+        "no_speech_threshold": no_speech_threshold,
+        "doubt_threshold": doubt_threshold,
+        "initial_prompt": initial_prompt,
+        "hotwords": hotwords,
+        "language_model": language_model,
+        "language_model_weight": language_model_weight,
+        "word_timestamps": word_timestamps,
+    }
     run = transcribe_segments(
         source,
         model=model,
-        decoding=options,
+        decoding=decoding_options(model, asked),
         cutting=WindowOptions(chunk_seconds, batch_size, vad_threshold, vad_filter, channel),
         device=device,
         compute_type=compute_type,
@@ -142,11 +152,32 @@ def transcribe(
     return Transcript(tuple(segments), run.language, run.language_probability, run.duration, model)
 
 
+def decoding_options(model: str, asked: Mapping[str, Any]) -> Any:
+    """What is asked for, by the names of `transcribe`, as the options of the model's family: its
+    DecodingOptions, or Whisper's where it has none of its own.
+
+    Raises:
+        InputError: something other than the default is asked of a family that has no such option.
+    """
+    module = models.family(models.find(model).family)
+    kind = getattr(module, "DecodingOptions", DecodingOptions)
+    known = {field.name for field in fields(kind)}
+    defaults = signature(transcribe).parameters
+    given = {}
+    for name, value in asked.items():
+        own = _RENAMED.get(name, name)
+        if own in known:
+            given[own] = value
+        elif value != defaults[name].default:
+            raise InputError(f"{model} can't follow {name} ({value!r}); leave it out")
+    return kind(**given)
+
+
 def transcribe_segments(
     source: Source,
     *,
     model: str = "whisper/base",
-    decoding: DecodingOptions = DecodingOptions(),  # noqa: B008  (frozen)
+    decoding: Any = None,
     cutting: WindowOptions | None = None,
     device: str = "auto",
     compute_type: str = "auto",
@@ -154,8 +185,10 @@ def transcribe_segments(
 ) -> Transcription:
     """Segments one by one, the first before a long recording is read to its end; else `transcribe`.
 
-    What comes back is iterated once; it then knows the language and the duration.
+    decoding: options of the model's family; None for its defaults. What comes back is iterated
+    once; it then knows the language and the duration.
     """
+    decoding = decoding_options(model, {}) if decoding is None else decoding
     recogniser = models.load(
         model, Recogniser, device=device, compute_type=compute_type, threads=threads
     )
@@ -246,7 +279,7 @@ class Transcription:
         source: Source,
         recogniser: Recogniser,
         detector: SpeechDetector,
-        options: DecodingOptions,
+        options: Any,
         windows: WindowOptions,
     ) -> None:
         recogniser.check(options)

@@ -160,6 +160,8 @@ def look_at_weights() -> Iterator[Check]:
     try:
         for name in models.names():
             weights = models.find(name).weights
+            if weights is None:
+                continue
             if find_local(name, weights):
                 here.append(name)
             elif not missing_files(cached(name), weights):

@@ -19,19 +19,22 @@ def command() -> None:
 
 
 def _rows() -> list[dict[str, Any]]:
-    """One row a model: name, MB, whether it is here, licence, what it is."""
+    """One row a model: name, bytes (None for a shape to be trained), whether it is here, licence,
+    what it is."""
     from aural import models
     from aural.store.weights import cached, missing_files, model_directories
 
     rows = []
     for name in models.names():
         entry = models.find(name)
+        weights = entry.weights
         places = [*(root / name for root in model_directories()), cached(name)]
         rows.append(
             {
                 "name": name,
-                "bytes": entry.weights.size,
-                "here": any(not missing_files(place, entry.weights) for place in places),
+                "bytes": weights.size if weights else None,
+                "here": weights is not None
+                and any(not missing_files(place, weights) for place in places),
                 "licence": entry.licence,
                 "description": entry.description,
                 "extra": entry.extra,
@@ -43,7 +46,10 @@ def _rows() -> list[dict[str, Any]]:
 @command.command("list")
 @click.option("--json", is_flag=True, help="One JSON array instead of a table.")
 def list_models(json: bool) -> None:
-    """Every model this install has, and which have their weights here."""
+    """Every model this install has, and which have their weights here.
+
+    A shape has none: it is there to be trained.
+    """
     rows = _rows()
     if json:
         write(jsonlib.dumps(rows, ensure_ascii=False, indent=1) + "\n")
@@ -51,8 +57,13 @@ def list_models(json: bool) -> None:
     width = max(len(row["name"]) for row in rows)
     for row in rows:
         here = "here" if row["here"] else "-"
-        size = f"{row['bytes'] / 1e6:.0f} MB" if row["bytes"] >= 5e5 else "<1 MB"
-        write(f"{row['name']:{width}}  {size:>8}  {here:4}  {row['description']}\n")
+        write(f"{row['name']:{width}}  {_size(row['bytes']):>8}  {here:4}  {row['description']}\n")
+
+
+def _size(count: int | None) -> str:
+    if count is None:
+        return "a shape"
+    return f"{count / 1e6:.0f} MB" if count >= 5e5 else "<1 MB"
 
 
 @command.command()
@@ -61,24 +72,26 @@ def list_models(json: bool) -> None:
 def show(name: str, json: bool) -> None:
     """What a model is: licence, configuration, files with their SHA-256 and sources."""
     from aural import models
+    from aural.store.weights import Weights
 
     entry = models.find(name)
     module = models.family(entry.family)
+    weights = entry.weights or Weights(())
     record = {
         "name": entry.name,
         "description": entry.description,
         "licence": entry.licence,
         "extra": entry.extra,
         "config": asdict(entry.config),
-        "files": [asdict(file) for file in entry.weights.files],
-        "hub": f"{entry.weights.hub_repo}@{entry.weights.hub_revision}".strip("@"),
+        "files": [asdict(file) for file in weights.files],
+        "hub": f"{weights.hub_repo}@{weights.hub_revision}".strip("@"),
         "about": (module.__doc__ or "").strip(),
     }
     if json:
         write(jsonlib.dumps(record, ensure_ascii=False, indent=1, default=str) + "\n")
         return
     write(f"{entry.name}: {entry.description}\nlicence: {entry.licence}\n")
-    for file in entry.weights.files:
+    for file in weights.files:
         write(f"  {file.name}  {file.size} bytes  sha256 {file.sha256}\n")
     write(f"\n{record['about']}\n")
 
@@ -115,9 +128,11 @@ def verify(names: tuple[str, ...], json: bool) -> None:
     results = []
     for name in names or models.names():
         entry = models.find(name)
-        if entry.directory is not None:
-            raise UnknownName("pinned model", name, models.names())
-        results += verify_weights(name, entry.weights)
+        if entry.weights is not None and entry.directory is None:
+            results += verify_weights(name, entry.weights)
+        elif names:
+            pinned = tuple(each for each in models.names() if models.find(each).weights)
+            raise UnknownName("pinned model", name, pinned)
     if json:
         rows = [{"path": str(file), "state": state} for file, state in results]
         write(jsonlib.dumps(rows, ensure_ascii=False, indent=1) + "\n")

@@ -1,0 +1,269 @@
+"""The recogniser of a trained attention encoder-decoder: windows of sound in, hypotheses out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+
+from aural.decode.align import warped
+from aural.decode.attention import DecodingOptions, attention_search
+from aural.decode.ctc import TokenSpan, words
+from aural.errors import InputError, UnknownName
+from aural.nn.acoustic import frame_rate
+from aural.nn.exported import load_weights, read_exported
+from aural.nn.recogniser import (
+    COMPUTE_TYPES,
+    UNKNOWN_LANGUAGE,
+    check_window,
+    chosen_device,
+    compression_ratio,
+    language_model_of,
+)
+from aural.nn.recogniser import DecodingOptions as CTCOptions
+from aural.types import Hypothesis, LanguageGuess, Segment, Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from aural.decode.beam import Path as Text
+    from aural.decode.language import TokenScorer
+    from aural.nn.exported import Exported
+
+Rows = tuple["Tensor", ...]
+
+
+class Decoding(Protocol):
+    """A network that encodes and is asked for one token after the other; rows of `Rows` are texts
+    (models/seq2seq has one)."""
+
+    def encode(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """States (item, frame', d_model) and their lengths."""
+        ...
+
+    def memory(self, states: Tensor, lengths: Tensor) -> Rows:
+        """What is attended to."""
+        ...
+
+    def first(self, memory: Rows) -> tuple[Tensor, Rows]:
+        """Log probabilities (row, tokens) of the first token, and what to go on from."""
+        ...
+
+    def step(self, tokens: Tensor, memory: Rows, cache: Rows) -> tuple[Tensor, Rows]:
+        """The same after one more token each."""
+        ...
+
+    def aligned(self, targets: Tensor, memory: Rows) -> tuple[Tensor, Tensor]:
+        """Of known texts the log probabilities (item, token + 1, tokens) and the shares of
+        attention (item, token + 1, frame')."""
+        ...
+
+
+class NetworkTeller:
+    """A Teller (decode/attention.py) over a network."""
+
+    def __init__(self, network: Decoding, memory: Rows) -> None:
+        self.network, self.whole = network, memory
+        self.memory, self.windows = memory, np.arange(len(memory[0]))
+        self.cache: Rows = ()
+
+    def first(self) -> np.ndarray:
+        """As Teller."""
+        told, self.cache = self.network.first(self.whole)
+        return told.cpu().numpy()
+
+    def step(self, tokens: np.ndarray, rows: np.ndarray, windows: np.ndarray) -> np.ndarray:
+        """As Teller. What is attended to is copied only where rows change windows."""
+        if not np.array_equal(windows, self.windows):
+            self.memory, self.windows = self._rows(self.whole, windows), windows
+        told, self.cache = self.network.step(
+            self._tensor(tokens), self.memory, self._rows(self.cache, rows)
+        )
+        return told.cpu().numpy()
+
+    def _rows(self, tensors: Rows, rows: np.ndarray) -> Rows:
+        chosen = self._tensor(rows)
+        return tuple(each[chosen] for each in tensors)
+
+    def _tensor(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(values).to(self.whole[0].device)
+
+
+class AttentionRecogniser:
+    """A Recogniser of one language. frame_seconds: from one state of the encoder to the next.
+
+    language_model: what is searched with beside the network, where options name no other.
+    """
+
+    workers = 1
+
+    def __init__(
+        self,
+        network: Decoding,
+        about: Exported,
+        frame_seconds: float,
+        *,
+        device: str,
+        language_model: TokenScorer | None = None,
+    ) -> None:
+        self.network, self.about, self.frame_seconds = network, about, frame_seconds
+        self.device, self.language_model = device, language_model
+        self._language_models: dict[tuple[str, float], TokenScorer] = {}
+        self.sample_rate = about.features.sample_rate
+        self.languages = (about.language or UNKNOWN_LANGUAGE,)
+        """The code of its one language; "und" where the directory tells none."""
+
+    def check(self, options: Any) -> None:
+        """InputError for options that are not DecodingOptions, and for another language."""
+        if not isinstance(options, DecodingOptions):
+            raise InputError(
+                f"options are {type(options).__module__}.{type(options).__name__}; an attention "
+                f"decoder takes {DecodingOptions.__module__}.{DecodingOptions.__name__}"
+            )
+        if options.language is not None and options.language not in self.languages:
+            raise UnknownName("language", options.language, self.languages)
+
+    def identify_language(self, windows: Sequence[np.ndarray]) -> list[LanguageGuess]:
+        """Its one language, for sure, for each window."""
+        return [LanguageGuess((Tag(self.languages[0], 1.0),))] * len(windows)
+
+    @torch.inference_mode()
+    def recognise(
+        self,
+        windows: Sequence[np.ndarray],
+        options: DecodingOptions = DecodingOptions(),  # noqa: B008  (frozen)
+    ) -> list[Hypothesis]:
+        """One hypothesis a window; words have the times at which they were attended to, none of
+        them without word_timestamps.
+
+        Raises InputError for a window that is no finite float samples or lasts over five minutes,
+        and for what `check` refuses.
+        """
+        self.check(options)
+        for window in windows:
+            check_window(window, self.sample_rate)
+        features = [self._features(window) for window in windows]
+        segments = [Segment(0.0, 0.0, "")] * len(windows)
+        heard = [i for i, each in enumerate(features) if len(each)]
+        if heard:
+            written = self._written([features[i] for i in heard], options)
+            for i, segment in zip(heard, written, strict=True):
+                segments[i] = segment
+        ends = (window.size / self.sample_rate for window in windows)
+        return [
+            Hypothesis(_within(segment, end, timed=options.word_timestamps), self.languages[0])
+            for segment, end in zip(segments, ends, strict=True)
+        ]
+
+    def _features(self, window: np.ndarray) -> np.ndarray:
+        if not window.size:
+            return np.zeros((0, self.about.features.n_mels), np.float32)
+        return self.about.features.features(np.asarray(window, np.float32))
+
+    def _scorer(self, options: DecodingOptions) -> TokenScorer | None:
+        if not options.language_model:
+            return self.language_model
+        key = (options.language_model, options.word_bonus)
+        if key not in self._language_models:
+            file = CTCOptions(language_model=key[0], word_bonus=key[1])
+            self._language_models[key] = language_model_of(file, self.about.tokenizer)
+        return self._language_models[key]
+
+    def _written(self, features: list[np.ndarray], options: DecodingOptions) -> list[Segment]:
+        """A segment each, its end still to be set."""
+        padded, lengths = side_by_side(features)
+        states, reduced = self.network.encode(padded.to(self.device), lengths.to(self.device))
+        memory = self.network.memory(states, reduced)
+        count = reduced.cpu().numpy()
+        teller = NetworkTeller(self.network, memory)
+        texts = attention_search(teller, count, options, self._scorer(options))
+        return self._segments(texts, memory, count)
+
+    def _segments(self, texts: list[Text], memory: Rows, count: np.ndarray) -> list[Segment]:
+        longest = max(len(text.tokens) for text in texts)
+        targets = np.zeros((len(texts), longest), np.int64)
+        for row, text in zip(targets, texts, strict=True):
+            row[: len(text.tokens)] = text.tokens
+        told, shares = self.network.aligned(torch.from_numpy(targets).to(self.device), memory)
+        each = zip(texts, told.cpu().numpy(), shares.cpu().numpy(), count.tolist(), strict=True)
+        return [
+            self._segment(text.tokens, log_probs, looked[: len(text.tokens), :states])
+            for text, log_probs, looked, states in each
+        ]
+
+    def _segment(
+        self, tokens: tuple[int, ...], log_probs: np.ndarray, shares: np.ndarray
+    ) -> Segment:
+        """Its tokens begin where the path through the shares that never goes back enters them."""
+        said = log_probs[np.arange(len(tokens) + 1), [*tokens, 0]]
+        spans: list[TokenSpan] = []
+        if tokens:
+            starts = [*warped(-shares).tolist(), shares.shape[1]]
+            spans = [
+                TokenSpan(
+                    token, starts[i], max(starts[i] + 1, starts[i + 1]), float(np.exp(said[i]))
+                )
+                for i, token in enumerate(tokens)
+            ]
+        made = words(spans, self.about.tokenizer, self.frame_seconds)
+        # A leading space, as windows' texts are joined as they are.
+        made = tuple(replace(word, text=f" {word.text.strip()}") for word in made)
+        text = "".join(word.text for word in made)
+        return Segment(
+            start=0.0,
+            end=0.0,
+            text=text,
+            words=made,
+            tokens=tokens,
+            avg_logprob=float(said.mean()),
+            compression_ratio=compression_ratio(text),
+        )
+
+
+def _within(segment: Segment, end: float, *, timed: bool) -> Segment:
+    """The segment of a window that ends at end; without words where times are not wanted."""
+    words = tuple(
+        replace(word, start=min(word.start, end), end=min(word.end, end)) for word in segment.words
+    )
+    return replace(segment, end=end, words=words if timed else ())
+
+
+def load_attention_recogniser(
+    directory: Path,
+    build: Callable[[], nn.Module],
+    reduction: int,
+    *,
+    device: str,
+    compute_type: str,
+    threads: int,
+) -> AttentionRecogniser:
+    """The recogniser of a directory that training wrote. reduction: frames a state; threads: what
+    torch is set to decides."""
+    if compute_type not in COMPUTE_TYPES:
+        raise UnknownName("compute type", compute_type, COMPUTE_TYPES)
+    place = chosen_device(device)
+    about = read_exported(directory)
+    network: Any = build()
+    load_weights(directory, network)
+    network.eval().requires_grad_(False).to(place)
+    if about.tokenizer.size != network.config.tokens:
+        raise InputError(
+            f"{directory}: tokens.json has {about.tokenizer.size} tokens, 0 included, and the "
+            f"network {network.config.tokens}; they are not of one training"
+        )
+    seconds = reduction / frame_rate(about.features)
+    return AttentionRecogniser(network, about, seconds, device=place)
+
+
+def side_by_side(features: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Features (item, frame, n_mels), padded with 0 on the right, and lengths (item,)."""
+    lengths = [len(each) for each in features]
+    padded = np.zeros((len(features), max(lengths), features[0].shape[1]), np.float32)
+    for row, each in zip(padded, features, strict=True):
+        row[: len(each)] = each
+    return torch.from_numpy(padded), torch.tensor(lengths)

@@ -1,0 +1,415 @@
+"""Recognisers over a transducer's directory: of windows, and of sound as it comes in.
+
+torch is imported when a recogniser is made, so that a family can name them without it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from aural.audio.features import LogMelStream
+from aural.decode.ctc import TokenSpan, words
+from aural.decode.ctc_stream import GreedyStream
+from aural.decode.transducer import TransducerOptions, decode, search
+from aural.errors import InputError, UnknownName
+from aural.nn.acoustic import frame_rate, log_mel_options
+from aural.nn.recogniser import (
+    COMPUTE_TYPES,
+    UNKNOWN_LANGUAGE,
+    CTCRecogniser,
+    DecodingOptions,
+    check_window,
+    chosen_device,
+    compression_ratio,
+    language_model_of,
+)
+from aural.nn.streaming import PartialResult, StreamOptions
+from aural.types import Hypothesis, LanguageGuess, Segment, Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from aural.decode.language import TokenScorer
+    from aural.decode.transducer import Search, Written
+    from aural.nn.exported import Exported
+    from aural.text.tokens import Tokenizer
+
+FRAMES_PER_STATE = 4
+BATCH_WINDOWS = 16
+
+
+class NetworkJoiner:
+    """A Joiner (decode/transducer.py) over a network; it remembers every beginning it was asked
+    for, so that each text has one of its own."""
+
+    def __init__(self, network: Any) -> None:
+        self.network = network
+        self._predicted: list[Tensor] = []
+        self._pasts: list[Tensor] = []
+        self._keep(np.zeros(1, np.int64), None)
+
+    def start(self) -> int:
+        """As Joiner."""
+        return 0
+
+    def predict(self, states: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+        """As Joiner."""
+        import torch
+
+        past = torch.stack([self._pasts[state] for state in states.tolist()])
+        return self._keep(tokens, past)
+
+    def join(self, frame: np.ndarray, states: np.ndarray) -> np.ndarray:
+        """As Joiner, of an encoder's state (d_model,)."""
+        import torch
+
+        predicted = torch.stack([self._predicted[state] for state in states.tolist()])
+        with torch.no_grad():
+            found = self.network.joined(torch.from_numpy(frame).to(predicted), predicted)
+        return found.float().cpu().numpy()
+
+    def _keep(self, tokens: np.ndarray, past: Tensor | None) -> np.ndarray:
+        import torch
+
+        device = next(self.network.parameters()).device
+        with torch.no_grad():
+            found, after = self.network.predictor(
+                torch.from_numpy(tokens).to(device)[:, None], past
+            )
+            predicted = self.network.from_predictor(found[:, 0])
+        self._predicted.extend(predicted)
+        self._pasts.extend(after)
+        return np.arange(len(self._pasts) - len(tokens), len(self._pasts))
+
+
+class TransducerRecogniser:
+    """A Recogniser of one language and a StreamingRecogniser, over a network with the head
+    "transducer" (models/transducer).
+
+    A word lasts from the frame that its first token is written at to that of its last, which is
+    when a transducer is sure of it, mostly a little after it is said.
+    """
+
+    workers = 1
+
+    def __init__(self, network: nn.Module, about: Exported, *, device: str = "auto") -> None:
+        self.device = chosen_device(device)
+        self.network: Any = network.eval().requires_grad_(requires_grad=False).to(self.device)
+        self.about, self.tokenizer = about, about.tokenizer
+        self.sample_rate = about.features.sample_rate
+        self.frame_rate = frame_rate(about.features) / FRAMES_PER_STATE
+        self.languages = (about.language or UNKNOWN_LANGUAGE,)
+        """The code of its one language; "und" where none is told."""
+        self._language_models: dict[tuple[str, float], TokenScorer] = {}
+
+    def check(self, options: Any) -> None:
+        """InputError for options that are not DecodingOptions, another language, or hotwords."""
+        if not isinstance(options, DecodingOptions):
+            raise InputError(
+                f"options are {type(options).__module__}.{type(options).__name__}; a transducer "
+                f"takes {DecodingOptions.__module__}.{DecodingOptions.__name__}"
+            )
+        if options.language is not None and options.language not in self.languages:
+            raise UnknownName("language", options.language, self.languages)
+        if options.hotwords:
+            raise InputError("a transducer's search takes no hotwords; leave them out")
+
+    def identify_language(self, windows: Sequence[np.ndarray]) -> list[LanguageGuess]:
+        """Its one language, for sure, for each window."""
+        return [LanguageGuess((Tag(self.languages[0], 1.0),))] * len(windows)
+
+    def recognise(
+        self,
+        windows: Sequence[np.ndarray],
+        options: DecodingOptions = DecodingOptions(),  # noqa: B008  (frozen)
+    ) -> list[Hypothesis]:
+        """One hypothesis a window, whatever windows are beside it.
+
+        Raises InputError for a window that is no finite float samples or lasts over five minutes,
+        and for what `check` refuses.
+        """
+        self.check(options)
+        for window in windows:
+            check_window(window, self.sample_rate)
+        searching = TransducerOptions(
+            options.beam_size, language_weight=options.language_model_weight
+        )
+        language = self._language_model(options) if options.language_model else None
+        found = []
+        for first in range(0, len(windows), BATCH_WINDOWS):
+            group = windows[first : first + BATCH_WINDOWS]
+            for window, states in zip(group, self._states(group), strict=True):
+                written = decode(states, NetworkJoiner(self.network), searching, language)
+                found.append(self._hypothesis(written, window, options))
+        return found
+
+    def stream(self, options: StreamOptions | None = None) -> RecogniserStream:
+        """As StreamingRecogniser."""
+        options = options or StreamOptions()
+        searching = TransducerOptions(options.beam_size)
+
+        def writer() -> Writer:
+            running = search(NetworkJoiner(self.network), searching)
+            return _SearchWriter(running)
+
+        return RecogniserStream(self.network, self.about, options, writer)
+
+    def _language_model(self, options: DecodingOptions) -> TokenScorer:
+        key = (options.language_model, options.word_bonus)
+        if key not in self._language_models:
+            self._language_models[key] = language_model_of(options, self.tokenizer)
+        return self._language_models[key]
+
+    def _states(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The encoder's states of each, (frame, d_model); none where there is no feature."""
+        import torch
+
+        heard = [_features(window, self.about) for window in windows]
+        found = [np.zeros((0, self.network.config.d_model), np.float32)] * len(heard)
+        there = [i for i, each in enumerate(heard) if len(each)]
+        if not there:
+            return found
+        lengths = torch.tensor([len(heard[i]) for i in there])
+        padded = torch.nn.utils.rnn.pad_sequence(
+            [torch.from_numpy(heard[i]) for i in there], batch_first=True
+        )
+        with torch.inference_mode():
+            states, counts = self.network.encode(padded.to(self.device), lengths.to(self.device))
+        for i, row, count in zip(there, states.cpu().numpy(), counts.tolist(), strict=True):
+            found[i] = row[:count]
+        return found
+
+    def _hypothesis(
+        self, written: Written, window: np.ndarray, options: DecodingOptions
+    ) -> Hypothesis:
+        end = window.size / self.sample_rate
+        made = tuple(
+            replace(
+                word,
+                text=f" {word.text.strip()}",
+                start=min(word.start, end),
+                end=min(word.end, end),
+            )
+            for word in words(spans_of(written), self.tokenizer, 1 / self.frame_rate)
+        )
+        text = "".join(word.text for word in made)
+        segment = Segment(
+            start=0.0,
+            end=end,
+            text=text,
+            words=made if options.word_timestamps else (),
+            tokens=written.tokens,
+            avg_logprob=float(np.mean(written.log_probs)) if written.tokens else 0.0,
+            compression_ratio=compression_ratio(text),
+        )
+        return Hypothesis(segment, self.languages[0])
+
+
+class StreamingCTC(CTCRecogniser):
+    """A CTCRecogniser that is a StreamingRecogniser too, over a network with the head "ctc"."""
+
+    def __init__(self, network: nn.Module, about: Exported, *, device: str, threads: int) -> None:
+        super().__init__(
+            network,
+            about.tokenizer,
+            about.features,
+            frame_rate(about.features) / FRAMES_PER_STATE,
+            language=about.language,
+            device=device,
+            threads=threads,
+        )
+        self.about = about
+
+    def stream(self, options: StreamOptions | None = None) -> RecogniserStream:
+        """As StreamingRecogniser; the search is greedy, InputError for a wider beam."""
+        options = options or StreamOptions()
+        if options.beam_size != 1:
+            raise InputError(f"beam_size is {options.beam_size}; a stream of CTC is greedy, give 1")
+        network: Any = self.network
+        return RecogniserStream(network, self.about, options, lambda: _CTCWriter(network))
+
+
+class Writer(Protocol):
+    """States in, tokens with their frames out."""
+
+    @property
+    def heard(self) -> int:
+        """States pushed."""
+        ...
+
+    def push(self, states: Tensor) -> None:
+        """Go on with states (frame, d_model)."""
+        ...
+
+    def spans(self) -> tuple[TokenSpan, ...]:
+        """The tokens so far."""
+        ...
+
+    def settled(self) -> int:
+        """How many of them at the beginning no later state can change."""
+        ...
+
+
+class _SearchWriter:
+    def __init__(self, running: Search) -> None:
+        self._running = running
+
+    @property
+    def heard(self) -> int:
+        return self._running.heard
+
+    def push(self, states: Tensor) -> None:
+        self._running.push(states.cpu().numpy())
+
+    def spans(self) -> tuple[TokenSpan, ...]:
+        return spans_of(self._running.best())
+
+    def settled(self) -> int:
+        return self._running.settled()
+
+
+class _CTCWriter:
+    def __init__(self, network: Any) -> None:
+        self._network, self._running = network, GreedyStream()
+
+    @property
+    def heard(self) -> int:
+        return self._running.heard
+
+    def push(self, states: Tensor) -> None:
+        if len(states):
+            self._running.push(self._network.log_probs(states).cpu().numpy())
+
+    def spans(self) -> tuple[TokenSpan, ...]:
+        return self._running.spans()
+
+    def settled(self) -> int:
+        return self._running.settled()
+
+
+class RecogniserStream:
+    """A RecognitionStream: log-mels, encoder and search as streams, one behind the other."""
+
+    def __init__(
+        self,
+        network: Any,
+        about: Exported,
+        options: StreamOptions,
+        writer: Callable[[], Writer],
+    ) -> None:
+        mel = log_mel_options(about.features)
+        if about.features.normalise != "none" or mel.dynamic_range is not None:
+            raise InputError(
+                f"features are {about.features.preset!r}, normalised by {about.features.normalise};"
+                " a stream can't know a whole recording: train with normalise 'none' and a preset "
+                "without a dynamic range, such as 'kaldi'"
+            )
+        self._tokenizer, self._rate = about.tokenizer, about.features.sample_rate
+        self._frame_seconds = FRAMES_PER_STATE / frame_rate(about.features)
+        chunk, ahead = (
+            self._frames(options.chunk_seconds),
+            self._frames(options.look_ahead_seconds),
+        )
+        self._encoder = network.stream(None if chunk is None else max(1, chunk), ahead)
+        self._mel, self._writer = LogMelStream(mel), writer
+        self._device = next(network.parameters()).device
+        self._start()
+
+    def push(self, samples: np.ndarray) -> list[PartialResult]:
+        """As RecognitionStream; InputError for what is no finite float samples of (time,)."""
+        check_window(samples, self._rate)
+        self._samples += samples.size
+        found = self._encoder.push(self._tensor(self._mel.push(np.asarray(samples, np.float32))))
+        if not len(found):
+            return []
+        self._writing.push(found)
+        return [self._result(ended=False)]
+
+    def finish(self) -> list[PartialResult]:
+        """As RecognitionStream."""
+        if self._samples:
+            rest = self._encoder.push(self._tensor(self._mel.finish()))
+            self._writing.push(rest)
+            self._writing.push(self._encoder.finish())
+        last = self._result(ended=True)
+        self._start()
+        return [last]
+
+    def _start(self) -> None:
+        self._samples, self._writing = 0, self._writer()
+
+    def _tensor(self, mel: np.ndarray) -> Tensor:
+        import torch
+
+        return torch.from_numpy(np.ascontiguousarray(mel.T, np.float32)).to(self._device)
+
+    def _frames(self, seconds: float | None) -> int | None:
+        return None if seconds is None else round(seconds / self._frame_seconds)
+
+    def _result(self, *, ended: bool) -> PartialResult:
+        spans, heard = self._writing.spans(), self._writing.heard
+        made = words(spans, self._tokenizer, self._frame_seconds)
+        settled = spans[: self._writing.settled()]
+        final = len(made) if ended else final_words(settled, self._tokenizer)
+        quiet = heard - (spans[-1].end if spans else 0)
+        return PartialResult(
+            made, final, self._samples / self._rate, max(0, quiet) * self._frame_seconds
+        )
+
+
+def final_words(spans: Sequence[TokenSpan], tokenizer: Tokenizer) -> int:
+    """How many words of a text that goes on are whole: all but the last, which may get more
+    letters, where no space has ended it."""
+    count = len(words(spans, tokenizer, 1.0))
+    if not count or tokenizer.kind == "words":
+        return count
+    ended = tokenizer.kind == "characters" and tokenizer.symbol(spans[-1].token).isspace()
+    return count if ended else count - 1
+
+
+def spans_of(written: Written) -> tuple[TokenSpan, ...]:
+    """Each token at the one frame it was written at."""
+    return tuple(
+        TokenSpan(token, frame, frame + 1, float(np.exp(log_prob)))
+        for token, frame, log_prob in zip(
+            written.tokens, written.frames, written.log_probs, strict=True
+        )
+    )
+
+
+def load_transducer_recogniser(
+    directory: Path,
+    build: Callable[[], nn.Module],
+    *,
+    device: str,
+    compute_type: str,
+    threads: int,
+) -> TransducerRecogniser | StreamingCTC:
+    """The recogniser of a directory that training wrote, as its network's head asks."""
+    from aural.nn.exported import load_weights, read_exported
+
+    if compute_type not in COMPUTE_TYPES:
+        raise UnknownName("compute type", compute_type, COMPUTE_TYPES)
+    about = read_exported(directory)
+    network: Any = build()
+    if about.tokenizer.size != network.config.tokens:
+        raise InputError(
+            f"{directory}: tokens.json has {about.tokenizer.size} tokens, the blank included, and "
+            f"the network {network.config.tokens}; they are not of one training"
+        )
+    load_weights(directory, network)
+    if network.head == "ctc":
+        return StreamingCTC(network, about, device=device, threads=threads)
+    return TransducerRecogniser(network, about, device=device)
+
+
+def _features(window: np.ndarray, about: Exported) -> np.ndarray:
+    if not window.size:
+        return np.zeros((0, about.features.n_mels), np.float32)
+    return about.features.features(np.asarray(window, np.float32))

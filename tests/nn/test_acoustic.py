@@ -1,0 +1,58 @@
+"""Features of a trained network: the preset's log-mel, normalised as the formula says."""
+
+import numpy as np
+import pytest
+
+from aural.audio.features import log_mel
+from aural.errors import InputError, UnknownName
+from aural.nn.acoustic import features_of, frame_rate
+from aural.nn.exported import FeatureOptions
+
+RNG = np.random.default_rng(0)
+NOISE = RNG.normal(0, 0.1, 8000).astype(np.float32)
+
+
+def test_a_preset_as_it_is() -> None:
+    found = features_of(NOISE, FeatureOptions(normalise="none"))
+    assert found.dtype == np.float32
+    assert found.shape == (48, 80)  # 25 ms every 10 ms, within half a second
+    assert found.flags.c_contiguous
+    np.testing.assert_array_equal(found, log_mel(NOISE, "kaldi").T)
+    for name, n_mels in (("whisper", 80), ("torchaudio", 40)):
+        found = features_of(NOISE, FeatureOptions(name, n_mels, normalise="none"))
+        assert found.shape[1] == n_mels
+    np.testing.assert_array_equal(
+        features_of(NOISE, FeatureOptions("whisper", normalise="none")), log_mel(NOISE).T
+    )
+
+
+def test_normalised() -> None:
+    plain = features_of(NOISE, FeatureOptions(normalise="none")).astype(np.float64)
+    rows = features_of(NOISE, FeatureOptions(normalise="rows"))
+    whole = features_of(NOISE, FeatureOptions(normalise="utterance"))
+    want = (plain - plain.mean(axis=0)) / plain.std(axis=0)
+    np.testing.assert_allclose(rows, want, atol=2e-4)
+    np.testing.assert_allclose(whole, (plain - plain.mean()) / plain.std(), atol=2e-4)
+
+
+def test_kaldi_at_any_rate_and_the_others_at_their_own() -> None:
+    telephone = FeatureOptions(n_mels=64, sample_rate=8000)
+    assert features_of(NOISE, telephone).shape == (98, 64)
+    assert frame_rate(telephone) == 100
+    assert frame_rate(FeatureOptions("torchaudio", 128)) == 80
+    with pytest.raises(InputError, match="'whisper' is made at 16000 Hz, and 'kaldi' at any rate"):
+        features_of(NOISE, FeatureOptions("whisper", sample_rate=8000))
+    with pytest.raises(UnknownName, match="kaldi"):
+        features_of(NOISE, FeatureOptions("mystery"))
+
+
+def test_odd_samples() -> None:
+    assert features_of(NOISE[:0], FeatureOptions()).shape == (0, 80)
+    assert features_of(NOISE[:399], FeatureOptions()).shape == (0, 80)
+    one = features_of(NOISE[:400].astype(np.float64), FeatureOptions())
+    assert one.dtype == np.float32
+    assert (one == 0).all()  # alone a frame has no spread
+    assert np.isnan(features_of(np.full(800, np.nan, np.float32), FeatureOptions())).any()
+    for wrong in (np.zeros(800, np.int16), np.zeros((2, 800), np.float32)):
+        with pytest.raises(InputError, match="give floats of"):
+            features_of(wrong, FeatureOptions())
