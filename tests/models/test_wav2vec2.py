@@ -16,6 +16,7 @@ from aural.errors import InputError, UnknownName
 from aural.models import wav2vec2
 from aural.models.wav2vec2.checkpoint import Samples, read_network, read_vocabulary
 from aural.models.wav2vec2.network import Wav2Vec2, with_new_head
+from aural.nn.sound_encoder import probe
 from aural.types import Encoder, Recogniser
 
 SMALL = {
@@ -530,3 +531,11 @@ def test_sizes_of_the_papers() -> None:
 def test_what_no_network_can_be_built_of(changed: dict, said: str) -> None:
     with pytest.raises(InputError, match=said):
         replace(wav2vec2.VARIANTS["test"].config, **changed)
+
+
+def test_an_encoder_stands_before_other_networks(tmp_path: Path) -> None:
+    made("hubert", "ctc", tmp_path)
+    entry = models.find(f"wav2vec2@{tmp_path}")
+    encoder = wav2vec2.sound_encoder(tmp_path, entry.config, entry.name)
+    found = probe(encoder)
+    assert (found.width, found.frame_rate) == (24, 800.0)

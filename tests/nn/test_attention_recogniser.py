@@ -17,6 +17,7 @@ from aural.models import whisper
 from aural.models.seq2seq import VARIANTS, Config, build
 from aural.nn.attention_recogniser import AttentionRecogniser, side_by_side
 from aural.nn.exported import Exported, FeatureOptions, export
+from aural.nn.sound_encoder import probe
 from aural.text.tokens import Tokenizer
 from aural.train.batch import Batch
 from aural.train.objectives.attention import attention
@@ -221,3 +222,10 @@ def test_loading_is_checked(trained: Path, tmp_path: Path) -> None:
     export(tmp_path / "other", build(VARIANTS["test"].config), other)
     with pytest.raises(InputError, match="not of one training"):
         models.load(f"seq2seq@{tmp_path / 'other'}")
+
+
+def test_its_encoder_stands_before_other_networks(trained: Path) -> None:
+    entry = models.find(f"seq2seq@{trained}")
+    encoder = models.family("seq2seq").sound_encoder(trained, entry.config, entry.name)
+    found = probe(encoder)
+    assert (found.width, found.frame_rate) == (16, 25.0)
