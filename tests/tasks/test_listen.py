@@ -10,7 +10,6 @@ import soundfile
 from click.testing import CliRunner
 
 from aural.errors import InputError, UnknownName
-from aural.nn.streaming import PartialResult
 from aural.tasks.listen import (
     Ledger,
     Listening,
@@ -19,7 +18,7 @@ from aural.tasks.listen import (
     listen,
     recognition_stream,
 )
-from aural.types import Audio, Word
+from aural.types import Audio, PartialResult, Word
 
 RATE = 16000
 BLOCK = 1536 / RATE

@@ -1,0 +1,178 @@
+"""What the recipes learn here: every family on held-out voices, beside what needs no network.
+
+    python benchmarks/recipes.py [NAME ...] [--again]
+
+Each of RUNS is trained by `aural train` in a process of its own, one after the other, on one
+thread; runs are kept in the cache, and one that was broken off goes on (--again begins anew).
+Without names all are done; others keep their earlier figures. The corpora must be there: `aural
+data fetch digits --from DIRECTORY` (the Free Spoken Digit Dataset, CC-BY-SA-4.0), fillets-nl and
+fillets-cs (GPL-2.0-or-later), asterisk-en (CC-BY-SA-3.0).
+
+A recipe is reached where its error's interval lies below that of the baseline; what is not has its
+learning curve beside it, and an overfit check: the error on what it was trained on.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from machine import RESULTS, about, measured, measured_earlier, write_result
+
+from aural.store.location import cache_root
+
+FOLDER = cache_root() / "benchmarks" / "recipes"
+RESULT = RESULTS / "recipes.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe with what is laid over it. figure is what it is judged by."""
+
+    title: str
+    recipe: str
+    overrides: tuple[str, ...] = ()
+    figure: str = "wer"
+
+
+RUNS = {
+    "digits": Run("BiLSTM, CTC", "digits"),
+    "digits-jasper": Run("Jasper, CTC", "digits", ("+experiments=jasper",)),
+    "digits-transformer": Run("Transformer, CTC", "digits", ("+experiments=transformer",)),
+    "digits-conformer": Run("Conformer, CTC", "digits", ("+experiments=conformer",)),
+    "digits-seq2seq": Run("attention encoder-decoder", "digits", ("+experiments=seq2seq",)),
+    "digits-transducer": Run("transducer, chunks", "digits", ("+experiments=transducer",)),
+    "digits-streaming-ctc": Run("CTC, chunks", "digits", ("+experiments=streaming_ctc",)),
+}
+
+
+def train(name: str, run: Run, *, again: bool) -> dict[str, Any]:
+    """What a run's result.json says, and its learning curve."""
+    directory = FOLDER / name
+    if again:
+        shutil.rmtree(directory, ignore_errors=True)
+    if not (directory / "result.json").is_file():
+        resume = ["--resume"] if directory.is_dir() else []
+        told = ["train", run.recipe, *run.overrides, "--directory", str(directory), *resume]
+        print(f"{name}: aural {' '.join(told[:-2])}", file=sys.stderr)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        subprocess.run(
+            [sys.executable, "-m", "aural", *told],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+    result = json.loads((directory / "result.json").read_text(encoding="utf-8"))
+    return {
+        "title": run.title,
+        "figure": run.figure,
+        "command": " ".join(["aural train", run.recipe, *run.overrides]),
+        "curve": curve(directory / "metrics.jsonl", run.figure),
+        **{key: result[key] for key in ("model", "parameters", "figures", "baselines", "note")},
+        "data": result["data"],
+        "minutes": result["training"]["seconds"] / 60,
+        "steps": result["training"]["steps"],
+    }
+
+
+def curve(path: Path, figure: str) -> list[list[float]]:
+    """(step, figure or loss) of each judgement on the validation set."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        if record["kind"] == "validation":
+            value = record.get(figure, record.get("loss"))
+            if value is not None:
+                found.append([record["step"], value])
+    return found
+
+
+def reached(row: Mapping[str, Any]) -> bool:
+    """Whether the whole interval lies below those of all baselines."""
+    own = row["figures"][row["figure"]]
+    others = [each["figures"][row["figure"]] for each in row["baselines"].values()]
+    bounds = [each["low"] if each["low"] is not None else each["value"] for each in others]
+    return own["high"] is not None and all(own["high"] < bound for bound in bounds)
+
+
+def page(result: Mapping[str, Any]) -> str:
+    """A row a recipe, then the curves of those that were not reached."""
+    from report import table
+
+    rows, curves = [], []
+    for name, row in result["rows"].items():
+        figure = row["figure"]
+        about_data = row["data"]
+        held = ", ".join(map(str, about_data["held_out"]["test"][:4]))
+        rows.append(
+            [
+                name,
+                row["title"],
+                f"{row['parameters']:,}",
+                f"{figure.upper()} {shown(row['figures'][figure])}",
+                "; ".join(
+                    f"{other} {shown(each['figures'][figure])}"
+                    for other, each in row["baselines"].items()
+                ),
+                f"{row['minutes']:.1f}",
+                f"{held} ({about_data['test']['utterances']})",
+                "yes" if reached(row) else "**not reached**",
+            ]
+        )
+        if not reached(row):
+            steps = ", ".join(f"{step:g}: {100 * value:.1f}" for step, value in row["curve"])
+            curves.append(f"- `{name}`, on the validation set by step: {steps}")
+    notes = sorted({row["note"] for row in result["rows"].values() if row["note"]})
+    header = (
+        "recipe | network | parameters | error, % | baselines, % | minutes | test set | reached"
+    )
+    parts = [
+        "Each is trained from nothing on one thread and judged on voices it has not heard. "
+        "`majority` says the most frequent training text every time, `untrained` is the network "
+        "with its first weights, `shuffled` the trained network hearing another recording for each "
+        "text. Reached: the whole interval lies below those of all baselines.",
+        table(header, rows),
+        "\n".join(f"`{name}`: `{row['command']}`  " for name, row in result["rows"].items()),
+        *(["Not reached:", "\n".join(curves)] if curves else []),
+        *notes,
+        measured_earlier(result),
+    ]
+    return "\n\n".join(filter(None, parts))
+
+
+def shown(figure: Mapping[str, float | None]) -> str:
+    """Value and interval in per cent."""
+    value, low, high = figure["value"], figure["low"], figure["high"]
+    if value is None:
+        return "none"
+    within = "" if low is None or high is None else f" ({100 * low:.1f} to {100 * high:.1f})"
+    return f"{100 * value:.1f}{within}"
+
+
+def main() -> None:
+    """Train what is asked for, keep the rest."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(RUNS))
+    parser.add_argument("--again", action="store_true")
+    told = parser.parse_args()
+    if unknown := set(told.names) - set(RUNS):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(RUNS)}")
+    earlier = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
+    rows = dict(earlier.get("rows", {}))
+    for name in told.names or RUNS:
+        rows[name] = train(name, RUNS[name], again=told.again)
+        kept = [each for each in rows if each != name]
+        ordered = {each: rows[each] for each in RUNS if each in rows}
+        earlier = {"rows": ordered, "measured": measured([name], kept, earlier)}
+        write_result(earlier, RESULT)
+        earlier |= {key: str(value) for key, value in about().items() if key in ("command", "date")}
+
+
+if __name__ == "__main__":
+    main()
