@@ -42,13 +42,15 @@ class Run:
 
 
 RUNS = {
-    "digits": Run("BiLSTM, CTC", "digits"),
-    "digits-jasper": Run("Jasper, CTC", "digits", ("+experiments=jasper",)),
-    "digits-transformer": Run("Transformer, CTC", "digits", ("+experiments=transformer",)),
-    "digits-conformer": Run("Conformer, CTC", "digits", ("+experiments=conformer",)),
-    "digits-seq2seq": Run("attention encoder-decoder", "digits", ("+experiments=seq2seq",)),
-    "digits-transducer": Run("transducer, chunks", "digits", ("+experiments=transducer",)),
-    "digits-streaming-ctc": Run("CTC, chunks", "digits", ("+experiments=streaming_ctc",)),
+    "digits-rnn": Run("BiLSTM, CTC", "digit_strings"),
+    "digits-seq2seq": Run("attention decoder", "digit_strings", ("+experiments=seq2seq",)),
+    "digits-transducer": Run(
+        "transducer, in chunks", "digit_strings", ("+experiments=transducer",)
+    ),
+    "digits-ctc-chunks": Run("CTC, in chunks", "digit_strings", ("+experiments=streaming_ctc",)),
+    "digits-conformer": Run("Conformer, CTC", "digit_strings", ("+experiments=conformer",)),
+    "digits-transformer": Run("Transformer, CTC", "digit_strings", ("+experiments=transformer",)),
+    "digits-jasper": Run("Jasper, CTC", "digit_strings", ("+experiments=jasper",)),
 }
 
 

@@ -31,7 +31,7 @@ def test_audio_rnn_is_an_lstm_over_the_items_own_frames() -> None:
     network = audio_rnn.build(audio_rnn.VARIANTS["test"].config).eval()
     features, lengths = torch.randn(2, 9, 8), torch.tensor([4, 9])
     log_probs, _ = network(features, lengths)
-    states, _ = network.lstm(features[:1, :4])
+    states = network.lstm(features[:1, :4], torch.tensor([4]))
     want = network.output(states).log_softmax(-1)
     torch.testing.assert_close(log_probs[:1, :4], want, atol=1e-6, rtol=1e-5)
 

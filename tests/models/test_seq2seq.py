@@ -155,16 +155,15 @@ def test_location_aware_attention_is_its_formula() -> None:
 
 
 def test_the_pyramid_reads_two_states_as_one() -> None:
-    """One recording through torch's LSTMs by hand, layer by layer."""
+    """One recording, layer by layer; that a layer is torch's BiLSTM is held elsewhere."""
     torch.manual_seed(1)
     network = build(replace(SMALL, reduction=2)).eval()
     features = torch.randn(1, 9, 8)
     states, lengths = network.encode(features, torch.tensor([9]))
     first, second, third = network.encoder.layers
-    x, _ = first(features)
-    x, _ = second(x)
-    x = functional.pad(x, (0, 0, 0, 1))
-    x, _ = third(torch.cat((x[:, 0::2], x[:, 1::2]), dim=2))
+    nine, five = torch.tensor([9]), torch.tensor([5])
+    x = functional.pad(second(first(features, nine), nine), (0, 0, 0, 1))
+    x = third(torch.cat((x[:, 0::2], x[:, 1::2]), dim=2), five)
     assert lengths.tolist() == [5]
     torch.testing.assert_close(states, x, atol=1e-6, rtol=0)
 
@@ -179,8 +178,8 @@ def test_test_variants_are_tiny(name: str) -> None:
 def test_the_paper_s_sizes() -> None:
     """Chan et al.: BiLSTMs of 256 each way, two LSTMs of 512, eight frames a state."""
     network = build(VARIANTS["las"].config)
-    assert [layer.hidden_size for layer in network.encoder.layers] == [256] * 4
-    assert [layer.input_size for layer in network.encoder.layers] == [80, 1024, 1024, 1024]
+    assert [layer.onward[0].hidden_size for layer in network.encoder.layers] == [256] * 4
+    assert [layer.onward[0].input_size for layer in network.encoder.layers] == [80, 1024, 1024, 1024]
     assert [cell.hidden_size for cell in network.decoder.cells] == [512, 512]
     assert VARIANTS["las"].config.reduction == 8
 

@@ -17,10 +17,9 @@ from aural.errors import InputError, UnknownName
 from aural.models.transducer import VARIANTS, build
 from aural.nn.exported import Exported, FeatureOptions, export
 from aural.nn.recogniser import DecodingOptions
-from aural.nn.streaming import PartialResult, StreamingRecogniser, StreamOptions
 from aural.nn.transducer_recogniser import NetworkJoiner, final_words
 from aural.text.tokens import Tokenizer
-from aural.types import Recogniser
+from aural.types import PartialResult, Recogniser, StreamingRecogniser, StreamOptions
 
 LETTERS = Tokenizer("characters", tuple("abcdef ghij"))
 """Its space is what the random network of the "ctc" head writes often, and below the other's."""

@@ -18,10 +18,11 @@ from aural.errors import InputError, UnknownName
 from aural.text.tokens import Tokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np
-    from torch import nn
+    from torch import Tensor, nn
 
 MAX_JSON_BYTES = 64 << 20
 Normalise = Literal["none", "utterance", "rows"]
@@ -68,10 +69,7 @@ def export(directory: Path, network: nn.Module, about: Exported) -> None:
     from safetensors.torch import save_file
 
     directory.mkdir(parents=True, exist_ok=True)
-    state = {
-        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
-    }
-    save_file(state, directory / "model.safetensors")
+    save_file(apart(network.state_dict()), directory / "model.safetensors")
     written = {
         "family": about.family,
         "config": about.config,
@@ -80,6 +78,19 @@ def export(directory: Path, network: nn.Module, about: Exported) -> None:
     }
     _write(directory / "config.json", written)
     _write(directory / "tokens.json", about.tokenizer.as_dict())
+
+
+def apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU, contiguous; safetensors takes no two that share memory, as tied weights do."""
+    seen: set[int] = set()
+    made = {}
+    for name, value in tensors.items():
+        held = value.detach().cpu().contiguous()
+        if held.untyped_storage().data_ptr() in seen:
+            held = held.clone()
+        seen.add(held.untyped_storage().data_ptr())
+        made[name] = held
+    return made
 
 
 def read_exported(directory: Path) -> Exported:

@@ -26,8 +26,7 @@ from aural.nn.recogniser import (
     compression_ratio,
     language_model_of,
 )
-from aural.nn.streaming import PartialResult, StreamOptions
-from aural.types import Hypothesis, LanguageGuess, Segment, Tag
+from aural.types import Hypothesis, LanguageGuess, PartialResult, Segment, StreamOptions, Tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -160,6 +159,10 @@ class TransducerRecogniser:
 
         return RecogniserStream(self.network, self.about, options, writer)
 
+    def simulate(self, samples: np.ndarray, options: StreamOptions | None = None) -> PartialResult:
+        """As StreamSimulator."""
+        return self.stream(options).whole(samples)
+
     def _language_model(self, options: DecodingOptions) -> TokenScorer:
         key = (options.language_model, options.word_bonus)
         if key not in self._language_models:
@@ -233,6 +236,10 @@ class StreamingCTC(CTCRecogniser):
             raise InputError(f"beam_size is {options.beam_size}; a stream of CTC is greedy, give 1")
         network: Any = self.network
         return RecogniserStream(network, self.about, options, lambda: _CTCWriter(network))
+
+    def simulate(self, samples: np.ndarray, options: StreamOptions | None = None) -> PartialResult:
+        """As StreamSimulator; InputError as stream."""
+        return self.stream(options).whole(samples)
 
 
 class Writer(Protocol):
@@ -310,6 +317,7 @@ class RecogniserStream:
                 " a stream can't know a whole recording: train with normalise 'none' and a preset "
                 "without a dynamic range, such as 'kaldi'"
             )
+        self._network, self._about = network, about
         self._tokenizer, self._rate = about.tokenizer, about.features.sample_rate
         self._frame_seconds = FRAMES_PER_STATE / frame_rate(about.features)
         chunk, ahead = (
@@ -329,7 +337,7 @@ class RecogniserStream:
         if not len(found):
             return []
         self._writing.push(found)
-        return [self._result(ended=False)]
+        return [self._result(self._writing, self._samples, ended=False)]
 
     def finish(self) -> list[PartialResult]:
         """As RecognitionStream."""
@@ -337,9 +345,24 @@ class RecogniserStream:
             rest = self._encoder.push(self._tensor(self._mel.finish()))
             self._writing.push(rest)
             self._writing.push(self._encoder.finish())
-        last = self._result(ended=True)
+        last = self._result(self._writing, self._samples, ended=True)
         self._start()
         return [last]
+
+    def whole(self, samples: np.ndarray) -> PartialResult:
+        """What is written of samples (time,) at their end, features and encoder run once over all
+        of them; the stream stays where it is."""
+        import torch
+
+        features, writing = _features(samples, self._about), self._writer()
+        if len(features):
+            chunks = self._encoder.chunks
+            heard = torch.from_numpy(features)[None].to(self._device)
+            lengths = torch.tensor([len(features)], device=self._device)
+            with torch.no_grad():
+                states, _ = self._network.encode(heard, lengths, chunks.size, chunks.ahead)
+            writing.push(states[0])
+        return self._result(writing, samples.size, ended=True)
 
     def _start(self) -> None:
         self._samples, self._writing = 0, self._writer()
@@ -352,15 +375,13 @@ class RecogniserStream:
     def _frames(self, seconds: float | None) -> int | None:
         return None if seconds is None else round(seconds / self._frame_seconds)
 
-    def _result(self, *, ended: bool) -> PartialResult:
-        spans, heard = self._writing.spans(), self._writing.heard
+    def _result(self, writing: Writer, samples: int, *, ended: bool) -> PartialResult:
+        spans, heard = writing.spans(), writing.heard
         made = words(spans, self._tokenizer, self._frame_seconds)
-        settled = spans[: self._writing.settled()]
+        settled = spans[: writing.settled()]
         final = len(made) if ended else final_words(settled, self._tokenizer)
         quiet = heard - (spans[-1].end if spans else 0)
-        return PartialResult(
-            made, final, self._samples / self._rate, max(0, quiet) * self._frame_seconds
-        )
+        return PartialResult(made, final, samples / self._rate, max(0, quiet) * self._frame_seconds)
 
 
 def final_words(spans: Sequence[TokenSpan], tokenizer: Tokenizer) -> int:

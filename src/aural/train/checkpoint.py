@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aural.errors import InputError
+from aural.nn.exported import apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,8 +60,8 @@ def save(directory: Path, checkpoint: Checkpoint) -> Path:
     writing = directory / f"{_TEMPORARY}{path.name}"
     shutil.rmtree(writing, ignore_errors=True)
     writing.mkdir()
-    save_file(_apart(checkpoint.weights), writing / _WEIGHTS)
-    save_file(_apart(checkpoint.tensors), writing / _STATE)
+    save_file(apart(checkpoint.weights), writing / _WEIGHTS)
+    save_file(apart(checkpoint.tensors), writing / _STATE)
     numbers = {"step": checkpoint.step, **checkpoint.numbers}
     hashes = {name: _hash_of_file(writing / name) for name in (_WEIGHTS, _STATE)}
     hashes["numbers"] = _hash_of_numbers(numbers)
@@ -160,19 +161,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(leaving, ignore_errors=True)
         path.rename(leaving)
         shutil.rmtree(leaving, ignore_errors=True)
-
-
-def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """On the CPU; safetensors takes no two that share memory (tied weights)."""
-    seen: set[int] = set()
-    apart = {}
-    for name, value in tensors.items():
-        held = value.detach().cpu().contiguous()
-        if held.untyped_storage().data_ptr() in seen:
-            held = held.clone()
-        seen.add(held.untyped_storage().data_ptr())
-        apart[name] = held
-    return apart
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

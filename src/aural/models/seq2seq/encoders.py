@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from aural.nn.attention import MultiHeadAttention, sinusoids
 from aural.nn.convolution import Subsampling
 from aural.nn.masking import cleared, real_frames
+from aural.nn.recurrent import BiLSTM
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,9 +32,7 @@ class Pyramid(nn.Module):
         self.halving = [i >= count - config.halvings for i in range(count)]
         widths = [config.n_mels, *[config.d_model] * (count - 1)]
         self.layers = nn.ModuleList(
-            nn.LSTM(
-                width * (1 + halving), config.d_model // 2, batch_first=True, bidirectional=True
-            )
+            BiLSTM(width * (1 + halving), config.d_model // 2)
             for width, halving in zip(widths, self.halving, strict=True)
         )
         self.dropout = nn.Dropout(config.dropout)
@@ -45,13 +43,7 @@ class Pyramid(nn.Module):
         for layer, halving in zip(self.layers, self.halving, strict=True):
             if halving:
                 states, lengths = _paired(states), (lengths + 1) // 2
-            packed = pack_padded_sequence(
-                states, lengths.cpu(), batch_first=True, enforce_sorted=False
-            )
-            heard, _ = pad_packed_sequence(
-                layer(packed)[0], batch_first=True, total_length=states.shape[1]
-            )
-            states = self.dropout(heard)
+            states = self.dropout(layer(states, lengths))
         return states, lengths
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from aural.models.speech_llm.network import SpeechLLM
     from aural.models.speech_llm.recogniser import SpeechLLMRecogniser
+    from aural.nn.sound_encoder import SoundEncoder
 
 EXTRA = "train"
 Training = Literal["frozen", "lora", "full"]
@@ -124,3 +125,16 @@ def load(
     except ModuleNotFoundError as error:
         raise MissingExtra(EXTRA, error.name or "transformers") from error
     return read(directory, config, device=device, compute_type=compute_type)
+
+
+def adapted_encoder(directory: Path, config: Config) -> tuple[SoundEncoder, SoundEncoder] | None:
+    """The encoder of a directory that training wrote, as it was before and as it is now; None where
+    there is none, or one that was never trained before."""
+    from safetensors.torch import load_file
+
+    from aural.models.speech_llm.parts import LOG_MEL, RANDOM, adapted, sound_encoder
+
+    if config.encoder == LOG_MEL or config.encoder.startswith(RANDOM):
+        return None
+    state = load_file(directory / "model.safetensors")
+    return sound_encoder(config.encoder), adapted(config, state)

@@ -29,14 +29,16 @@ if TYPE_CHECKING:
 
 SOUND = "<audio>"
 IGNORED = -100
+MAX_REMEMBERED_BYTES = 2 << 30
 
 
 class SpeechLLM(nn.Module):
     """Features in, log probabilities of the text's tokens out.
 
     Its state holds only the weights that training may change: the projector's, and LoRA's or all
-    of what is adapted. States of a frozen encoder are kept per recording while `remember` is set
-    and the recordings have ids, since they never change.
+    of what is adapted. States of a frozen encoder are kept per recording, up to
+    MAX_REMEMBERED_BYTES of them, while `remember` is set and the recordings have ids: they never
+    change.
     """
 
     def __init__(self, config: Config, encoder: SoundEncoder, llm: TextModel) -> None:
@@ -59,6 +61,7 @@ class SpeechLLM(nn.Module):
         self._before, self._after = llm.ids(before), llm.ids(after)
         self.remember = True
         self._known: dict[str, Tensor] = {}
+        self._room = MAX_REMEMBERED_BYTES
 
     def _prompt(self) -> tuple[str, str]:
         """What stands before the sound and after it."""
@@ -104,14 +107,23 @@ class SpeechLLM(nn.Module):
             with torch.no_grad():
                 states, counts = self.encoder.encode(features, lengths)  # type: ignore[operator]
             return self.projector(states, counts)
-        for place in [i for i, name in enumerate(ids) if name not in self._known]:
-            with torch.no_grad():
-                length = lengths[place : place + 1]
-                alone = features[place : place + 1, : int(length[0])]
-                self._known[ids[place]] = self.encoder.encode(alone, length)[0][0]  # type: ignore[operator]
-        known = [self._known[name].to(features.device) for name in ids]
+        known = [
+            self._remembered(name, features[i : i + 1], lengths[i : i + 1])
+            for i, name in enumerate(ids)
+        ]
         counts = torch.tensor([len(each) for each in known], device=features.device)
         return self.projector(pad_sequence(known, batch_first=True), counts)
+
+    def _remembered(self, name: str, features: Tensor, length: Tensor) -> Tensor:
+        """States (frame, width) of one recording, kept where there is room for them."""
+        if name in self._known:
+            return self._known[name].to(features.device)
+        with torch.no_grad():
+            states: Tensor = self.encoder.encode(features[:, : int(length[0])], length)[0][0]  # type: ignore[operator]
+        if states.nbytes <= self._room:
+            self._room -= states.nbytes
+            self._known[name] = states
+        return states
 
     def forward(
         self, features: Tensor, lengths: Tensor, texts: Sequence[str], ids: Sequence[str] = ()
@@ -119,7 +131,7 @@ class SpeechLLM(nn.Module):
         """The sum of the negative log probabilities of the texts' tokens and their ends, and how
         many these are."""
         sound, counts = self.heard(features, lengths, ids)
-        told = [[*self.llm.ids(text), self.llm.end] for text in texts]
+        told = [[*self.llm.ids(text.strip()), self.llm.end] for text in texts]
         inputs, real = self._left_padded(
             [self._framed(row[:n], end) for row, n, end in zip(sound, counts, told, strict=True)]
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
 from aural import models
@@ -15,6 +16,10 @@ from aural.nn.exported import FeatureOptions
 from aural.nn.sound_encoder import SoundEncoder, probe
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
     from aural.models.speech_llm import Config, Training
     from aural.nn.text_model import TextModel
 
@@ -62,12 +67,13 @@ def sound_encoder(name: str) -> SoundEncoder:
 
 
 def _draw_anew(network: nn.Module) -> None:
-    """Every weight drawn from torch's generator: matrices with the variance that keeps a signal's
-    size, gains 1 and shifts 0 as they are in a network not yet trained."""
+    """Every weight drawn anew, the same each time, as what is frozen is not written down: matrices
+    with the variance that keeps a signal's size, gains 1 and shifts 0 as before any training."""
+    generator = torch.Generator().manual_seed(0)
     for module in network.modules():
         for name, weight in module.named_parameters(recurse=False):
             if weight.ndim > 1:
-                nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
+                nn.init.normal_(weight, std=weight[0].numel() ** -0.5, generator=generator)
             elif name.endswith("bias"):
                 nn.init.zeros_(weight)
             else:
@@ -109,12 +115,7 @@ def prepare(network: nn.Module, training: Training, rank: int, alpha: int) -> No
     network.requires_grad_(training == "full")
     if training != "lora":
         return
-    linear = {
-        name.rpartition(".")[2]
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Linear)
-    }
-    targets = sorted(linear & set(ATTENTION))
+    targets = _projections(network)
     if not targets:
         raise InputError(
             f"LoRA goes on projections of attention, and {type(network).__name__} has none; "
@@ -124,9 +125,41 @@ def prepare(network: nn.Module, training: Training, rank: int, alpha: int) -> No
     inject_adapter_in_model(options, network)
 
 
+def _projections(network: nn.Module) -> list[str]:
+    """Full names of the projections of attention: several beside each other are called so; an
+    "out" by itself may be of something else."""
+    beside: dict[str, list[str]] = {}
+    for name, module in network.named_modules():
+        parent, _, last = name.rpartition(".")
+        if isinstance(module, nn.Linear) and last in ATTENTION:
+            beside.setdefault(parent, []).append(name)
+    return [name for names in beside.values() if len(names) > 1 for name in names]
+
+
 def trained_names(network: nn.Module, prefix: str, training: Training) -> set[str]:
-    """Names of the weights that training may change, each behind prefix."""
+    """Names of the weights and buffers (running statistics) that training may change, each behind
+    prefix."""
     if training == "frozen":
         return set()
-    names = (name for name, _ in network.named_parameters())
-    return {f"{prefix}{name}" for name in names if training == "full" or "lora_" in name}
+    weights = (name for name, _ in network.named_parameters())
+    names = {name for name in weights if training == "full" or "lora_" in name}
+    buffers = {name for name, _ in network.named_buffers()} & set(network.state_dict())
+    return {f"{prefix}{name}" for name in names | buffers}
+
+
+def adapted(config: Config, state: Mapping[str, Tensor]) -> SoundEncoder:
+    """The encoder that a configuration names with what training changed of it, LoRA's products
+    added to the weights they stand beside; state: the trained network's."""
+    encoder = sound_encoder(config.encoder)
+    prepare(encoder.network, config.train_encoder, config.lora_rank, config.lora_alpha)
+    own = {
+        name.removeprefix("encoder."): value
+        for name, value in state.items()
+        if name.startswith("encoder.")
+    }
+    encoder.network.load_state_dict(own, strict=False)
+    for name, module in list(encoder.network.named_modules()):
+        if isinstance(module, BaseTunerLayer):
+            module.merge()
+            encoder.network.set_submodule(name, module.get_base_layer())
+    return encoder

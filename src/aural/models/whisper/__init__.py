@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tokenizers import Tokenizer
+    from torch import nn
 
     from aural.models.whisper.engine import Engine
     from aural.models.whisper.torch_form import WhisperEncoder
@@ -131,6 +132,16 @@ def sound_encoder(directory: Path, config: Config, name: str) -> SoundEncoder:
     except ModuleNotFoundError as error:
         raise MissingExtra("torch", error.name or "torch") from error
     return read(directory, name)
+
+
+def with_encoder(directory: Path, encoder: nn.Module, target: Path) -> None:
+    """Write what a directory holds as whisper@target, with sound_encoder's network, trained
+    further, in the place of its encoder."""
+    from aural.models.whisper.torch_decoder import read_network, save_network
+
+    network = read_network(directory)
+    network.encoder.load_state_dict(encoder.encoder.state_dict())  # type: ignore[union-attr]
+    save_network(network, directory, target)
 
 
 def load(
