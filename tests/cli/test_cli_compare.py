@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -10,6 +11,8 @@ import pytest
 from standin_aural import Run
 
 pytest.importorskip("hydra")
+
+from aural.cli.commands import compare
 
 
 def test_a_choice_that_fails_leaves_the_others(
@@ -48,6 +51,7 @@ def test_a_choice_that_fails_leaves_the_others(
         (("digits", "--vary", "projector=mlp"), "mlp: give two or more, each once"),
         (("digits", "--vary", "projector=mlp,swiglu"), "no 'model.config.projector'"),
         (("digits", "--vary", "colour=red,blue"), "unknown part to vary 'colour'"),
+        (("digits", "--vary", "projector=mlp,swiglu", "--plot", "x.jpg"), ".png or .svg"),
         (("digitz", "--vary", "projector=mlp,swiglu"), "unknown recipe 'digitz'"),
     ],
 )
@@ -60,6 +64,16 @@ def test_wrong_usage_is_one_sentence(
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_missing_extra_says_the_pip_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_hydra(name: str) -> ModuleSpec | None:
+        return None if name == "hydra" else ModuleSpec(name, None)
+
+    monkeypatch.setattr(compare, "find_spec", without_hydra)
+    result = run("compare", "speech_llm", "--vary", "projector=mlp,swiglu")
+    assert result.exit_code == 1
+    assert "hydra is not installed; type: pip install 'aural[train]'" in result.stderr
 
 
 def test_former_is_a_manifest(run: Run, speech_llm_recipe: str, tmp_path: Path) -> None:

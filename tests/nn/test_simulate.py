@@ -1,6 +1,5 @@
 """A recording at once under a stream's chunks is what the stream makes of it piece by piece."""
 
-import itertools
 from dataclasses import asdict
 from pathlib import Path
 
@@ -41,7 +40,7 @@ def recogniser(
 @pytest.fixture(scope="module")
 def speech(examples: Path) -> np.ndarray:
     path = examples / "sense_and_sensibility_0880.flac"
-    return soundfile.read(path, dtype="float32")[0]
+    return soundfile.read(path, dtype="float32", frames=35000)[0]
 
 
 def streamed(
@@ -58,7 +57,7 @@ def test_at_once_is_what_the_stream_writes(recogniser: StreamSimulator, speech: 
     """Words, tokens and times exactly; probabilities to 1e-4."""
     ctc = hasattr(recogniser, "log_probs")
     texts = set()
-    for chunk, ahead, beam in itertools.product((0.04, 0.16, 0.4), (0.0, 0.2), (1, 3)):
+    for chunk, ahead, beam in ((0.04, 0.2, 1), (0.4, 0.2, 1), (0.16, 0.0, 1), (0.16, 0.0, 3)):
         if ctc and beam > 1:
             continue
         options = StreamOptions(chunk, ahead, beam)

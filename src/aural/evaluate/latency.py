@@ -4,31 +4,35 @@ A word's delay is counted from its own end, as the recogniser has it, in seconds
 method needs to hear) and in seconds of a clock that waits for computing too (what this machine
 needs beside). The first word's is counted from its beginning. Settings stand side by side: chunks
 computed once ("chunkwise"), a growing window heard again ("agreement"), and the whole recording at
-once ("offline"), which shows nothing before its end.
+once ("offline"), which shows nothing before its end. "simulated" is each utterance of a recording
+at once under the chunks of "chunkwise", which it has to agree with word for word.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 
+from aural import models
 from aural.data.manifest import read_manifest
 from aural.data.sound import sound_of
 from aural.errors import AudioError, InputError, UnknownName
 from aural.evaluate.render import Table
 from aural.metrics.wer import ErrorCounts, total, word_errors
 from aural.text.normalise import normaliser as find_normaliser
+from aural.types import SpeechDetector, StreamOptions, StreamSimulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from aural.data.utterance import Utterance
     from aural.tasks.listen import HeardWord, Listening
+    from aural.types import PartialResult, RecognitionStream
 
-Mode = Literal["chunkwise", "agreement", "offline"]
+Mode = Literal["chunkwise", "agreement", "offline", "simulated"]
 
 
 @dataclass(frozen=True)
@@ -89,10 +93,34 @@ class Latency:
         )
 
 
-def latency_of(listenings: Iterable[Listening]) -> Latency:
+class Listened(Protocol):
+    """A recording that was listened to, as a Listening is at its end."""
+
+    @property
+    def words(self) -> Sequence[HeardWord]:
+        """Those that became final."""
+        ...
+
+    @property
+    def rewrites(self) -> int:
+        """Shown words taken back or replaced."""
+        ...
+
+    @property
+    def computed(self) -> float:
+        """Seconds of computing."""
+        ...
+
+    @property
+    def duration(self) -> float:
+        """Seconds of sound."""
+        ...
+
+
+def latency_of(listenings: Iterable[Listened]) -> Latency:
     """Of recordings that were listened to, to their ends."""
     done = list(listenings)
-    words: list[HeardWord] = [each for listening in done for each in listening.words]
+    words = [each for listening in done for each in listening.words]
     firsts = [listening.words[0] for listening in done if listening.words]
     return Latency(
         words=len(words),
@@ -126,24 +154,40 @@ class Setting:
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):
             raise UnknownName("mode", self.mode, get_args(Mode))
+        if self.mode == "agreement" and self.endpoint != "vad":
+            raise InputError(
+                f"endpoint is {self.endpoint!r}, which only a chunk-wise model tells; give 'vad'"
+            )
 
     @property
     def name(self) -> str:
         """What tells it apart."""
+        return f"{self.model} {self.method}"
+
+    @property
+    def method(self) -> str:
+        """What tells it apart from others of its model."""
+        beam = "" if self.beam_size == 1 else f", beam {self.beam_size}"
         if self.mode == "offline":
-            return f"{self.model} offline"
+            return f"offline{beam}"
         if self.mode == "agreement":
-            return f"{self.model} agreement, step {self.step_seconds:g} s"
+            return f"agreement, step {self.step_seconds:g} s{beam}"
         own = "as trained"
         chunk = own if self.chunk_seconds is None else f"{self.chunk_seconds:g} s"
         ahead = own if self.look_ahead_seconds is None else f"{self.look_ahead_seconds:g} s"
-        return f"{self.model} chunks {chunk}, look-ahead {ahead}"
+        simulated = "simulated " if self.mode == "simulated" else ""
+        return f"{simulated}chunks {chunk}, look-ahead {ahead}{beam}"
+
+    @property
+    def chunks(self) -> StreamOptions:
+        """What a chunk-wise stream is told; InputError where it is out of range."""
+        return StreamOptions(self.chunk_seconds, self.look_ahead_seconds, self.beam_size)
 
 
 @dataclass(frozen=True)
 class LatencyRow:
-    """What a setting gave: errors of words, delays (None offline), utterances that could not be
-    read, each of which counts as left out whole."""
+    """What a setting gave: errors of words, delays (None offline and simulated), utterances that
+    could not be read, each of which counts as left out whole."""
 
     setting: Setting
     errors: ErrorCounts
@@ -182,16 +226,18 @@ def evaluate_latency(
             text = ""
             try:
                 if setting.mode == "offline":
-                    text = _offline(utterance, setting)
+                    text = offline_text(utterance, setting)
+                elif setting.mode == "simulated":
+                    text = simulated_text(listen_to(utterance, setting), setting)
                 else:
-                    heard.append(_listened(utterance, setting))
+                    heard.append(listen_to(utterance, setting).listening)
                     text = heard[-1].text
             except AudioError:
                 failed += 1
             errors.append(word_errors(normalise(utterance.text), normalise(text)))
             if progress is not None:
                 progress(place * len(utterances) + number, len(utterances) * len(settings))
-        latency = latency_of(heard) if setting.mode != "offline" else None
+        latency = latency_of(heard) if setting.mode in ("chunkwise", "agreement") else None
         rows.append(LatencyRow(setting, total(errors), latency, failed))
     return rows
 
@@ -227,33 +273,85 @@ def latency_table(rows: Sequence[LatencyRow]) -> Table:
     return Table("Latency", header, tuple(made), lines)
 
 
-def _language(utterance: Utterance, setting: Setting) -> str | None:
-    return (utterance.language or None) if setting.language == "manifest" else setting.language
+class KeptSound:
+    """A RecognitionStream that keeps the sound of every utterance it hears."""
+
+    def __init__(self, recognition: RecognitionStream) -> None:
+        self._recognition = recognition
+        self._pieces: list[np.ndarray] = []
+        self.utterances: list[np.ndarray] = []
+
+    def push(self, samples: np.ndarray) -> list[PartialResult]:
+        """As RecognitionStream."""
+        self._pieces.append(samples)
+        return self._recognition.push(samples)
+
+    def finish(self) -> list[PartialResult]:
+        """As RecognitionStream."""
+        if self._pieces:
+            self.utterances.append(np.concatenate(self._pieces))
+            self._pieces = []
+        return self._recognition.finish()
 
 
-def _listened(utterance: Utterance, setting: Setting) -> Listening:
-    from aural.tasks.listen import listen
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """A listening at its end, and the sound (time,) of each utterance that it found."""
 
-    listening = listen(
-        sound_of(utterance),
-        model=setting.model,
-        mode="chunkwise" if setting.mode == "chunkwise" else "agreement",
-        language=_language(utterance, setting),
-        beam_size=setting.beam_size,
-        chunk_seconds=setting.chunk_seconds,
-        look_ahead_seconds=setting.look_ahead_seconds,
-        step_seconds=setting.step_seconds,
-        window_seconds=setting.window_seconds,
-        endpoint=setting.endpoint,
-        device=setting.device,
-        threads=setting.threads,
+    listening: Listening
+    utterances: tuple[np.ndarray, ...]
+
+
+def stream_of(setting: Setting, language: str | None = None) -> RecognitionStream:
+    """A stream of the setting's model, which is loaded; InputError where it can't follow it."""
+    from aural.tasks.agreement import AgreementOptions
+    from aural.tasks.listen import recognition_stream
+
+    return recognition_stream(
+        _recogniser(setting),
+        setting.model,
+        "agreement" if setting.mode == "agreement" else "chunkwise",
+        {"language": language, "beam_size": setting.beam_size},
+        setting.chunks,
+        AgreementOptions(setting.step_seconds, setting.window_seconds),
+    )
+
+
+def listen_to(utterance: Utterance, setting: Setting) -> Heard:
+    """Listen to an utterance of a manifest, to its end; AudioError where it can't be read."""
+    from aural.tasks.listen import Listening, ListenOptions, sound_pieces
+
+    rate: int = _recogniser(setting).sample_rate
+    kept = KeptSound(stream_of(setting, _language(utterance, setting)))
+    listening = Listening(
+        sound_pieces(sound_of(utterance), rate, "mix", rate),
+        kept,
+        rate,
+        ListenOptions(setting.endpoint),
+        models.load("silero/16k", SpeechDetector) if setting.endpoint == "vad" else None,
     )
     for _ in listening:
         pass
-    return listening
+    return Heard(listening, tuple(kept.utterances))
 
 
-def _offline(utterance: Utterance, setting: Setting) -> str:
+def can_simulate(setting: Setting) -> bool:
+    """Whether simulated_text can be had."""
+    return setting.mode != "agreement" and isinstance(_recogniser(setting), StreamSimulator)
+
+
+def simulated_text(heard: Heard, setting: Setting) -> str:
+    """What the model makes of the same utterances, each at once under the same chunks; InputError
+    where it is no StreamSimulator."""
+    recogniser = _recogniser(setting)
+    if not isinstance(recogniser, StreamSimulator):
+        raise InputError(f"{setting.model} can't be simulated; choose another mode for it")
+    results = [recogniser.simulate(each, setting.chunks) for each in heard.utterances]
+    return " ".join(word.text.strip() for result in results for word in result.words)
+
+
+def offline_text(utterance: Utterance, setting: Setting) -> str:
+    """What the model makes of the whole recording, as `transcribe` hears it."""
     from aural.tasks.transcribe import transcribe
 
     return transcribe(
@@ -264,3 +362,11 @@ def _offline(utterance: Utterance, setting: Setting) -> str:
         device=setting.device,
         threads=setting.threads,
     ).text
+
+
+def _recogniser(setting: Setting) -> Any:
+    return models.load(setting.model, device=setting.device, threads=setting.threads)
+
+
+def _language(utterance: Utterance, setting: Setting) -> str | None:
+    return (utterance.language or None) if setting.language == "manifest" else setting.language

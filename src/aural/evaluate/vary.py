@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from aural.errors import AuralError, InputError, UnknownName
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from aural.evaluate.forgetting import FormerJob
     from aural.train.judging import Judge
 
 PARTS = {
@@ -42,8 +43,9 @@ class Choice:
     """One value of what is varied, and what came of it.
 
     result: what result.json says, {} where the run failed, of which error is the last line. heard:
-    the texts of the test set by id. curve: (step, figure) of the judgements on the way. seconds of
-    the whole run, peak_memory in bytes of its process.
+    the texts of the test set by id. curve: (step, figure) of the judgements on the way. seconds
+    and peak_memory (bytes) of the process of its last start. former: what its encoder still does
+    of its former job (FormerJob.measure), {} where that was not asked.
     """
 
     value: str
@@ -53,6 +55,7 @@ class Choice:
     seconds: float
     peak_memory: int
     error: str = ""
+    former: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def training(self) -> Mapping[str, Any]:
@@ -93,6 +96,7 @@ class Varied:
                     "seconds": each.seconds,
                     "peak_memory": each.peak_memory,
                     "difference": self.differences.get(each.value),
+                    "former": dict(each.former),
                     "curve": [list(point) for point in each.curve],
                     "result": dict(each.result),
                 }
@@ -109,18 +113,22 @@ def vary(
     directory: Path,
     *,
     resume: bool = False,
+    former: str = "",
     say: Callable[[str], None] = lambda _: None,
 ) -> Varied:
     """Train and judge a recipe once for each value of a part, one after the other.
 
     Runs stand in directory/VALUE. resume: those that are finished are only read, those that were
-    broken off go on.
+    broken off go on. former: a manifest that the encoder's former job is measured on, after what it
+    was trained to; where adaptation is varied, "" is the test set, else not at all.
 
     Raises:
         UnknownName: another part.
         InputError: fewer than two values, one twice, an override of what is varied, a recipe that
             has no such part, or a directory that is not empty without resume.
     """
+    from aural.data.manifest import read_manifest
+    from aural.evaluate.forgetting import FormerJob
     from aural.train.compose import compose
     from aural.train.judging import Judge
     from aural.train.material import gather
@@ -132,11 +140,19 @@ def vary(
         raise InputError(f"{directory} is not empty; go on with --resume, or give a new directory")
     experiment = compose(recipe, [*overrides, f"{PARTS[part]}='{values[0]}'"])
     test = gather(experiment.data, experiment.train.seed).part("test")
+    job = None
+    if former or part == "adaptation":
+        heard = read_manifest(former) if former else test
+        job = FormerJob(heard, experiment.data.text, experiment.judge)
     choices = []
-    for value in values:
+    for value, folder in zip(values, _folders(values), strict=True):
         say(f"{part} {value}")
-        settings = [*overrides, f"{PARTS[part]}='{value}'"]
-        choices.append(_run(recipe, value, settings, directory / _folder(value), say, resume))
+        plan = _Plan(recipe, value, (*overrides, f"{PARTS[part]}='{value}'"), directory / folder)
+        choice = _run(plan, say, resume=resume)
+        if job and not choice.error:
+            say("  what the encoder still does of its former job")
+            choice = replace(choice, former=_former(plan, job, former, experiment.model.family))
+        choices.append(choice)
     judge = Judge(test, experiment.judge)
     figure = "wer"
     ids = [each.id for each in test]
@@ -160,36 +176,80 @@ def _check(values: Sequence[str], overrides: Sequence[str], key: str) -> None:
         raise InputError(f"{key} is what is varied; leave it out of the other options")
 
 
-def _folder(value: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", value).strip("-.") or "value"
+def _folders(values: Sequence[str]) -> list[str]:
+    """A name a value, all different whatever a file system takes for the same."""
+    names: list[str] = []
+    for value in values:
+        name = re.sub(r"[^\w.-]+", "-", value).strip("-.")[-100:] or "value"
+        while name.lower() in map(str.lower, names):
+            name += "_"
+        names.append(name)
+    return names
 
 
-def _run(
-    recipe: str,
-    value: str,
-    settings: Sequence[str],
-    directory: Path,
-    say: Callable[[str], None],
-    resume: bool,
-) -> Choice:
+@dataclass(frozen=True)
+class _Plan:
+    """A run that is to be."""
+
+    recipe: str
+    value: str
+    settings: tuple[str, ...]
+    directory: Path
+
+
+def _run(plan: _Plan, say: Callable[[str], None], *, resume: bool) -> Choice:
+    directory = plan.directory
     measured = directory / "process.json"
     if not measured.is_file():
         again = resume and directory.is_dir()
         told = ["--directory", str(directory), *(["--resume"] if again else [])]
-        error, seconds, peak = _child(["train", recipe, *settings, *told], say)
+        error, seconds, peak = _child(["train", plan.recipe, *plan.settings, *told], say)
         if error:
-            return Choice(value, {}, {}, (), seconds, peak, error)
-        record = {"seconds": seconds, "peak_memory": peak}
-        measured.write_text(json.dumps(record) + "\n", encoding="utf-8")
+            return Choice(plan.value, {}, {}, (), seconds, peak, error)
+        _keep(measured, {"seconds": seconds, "peak_memory": peak})
+    elif other := _other_settings(plan):
+        return Choice(plan.value, {}, {}, (), 0.0, 0, other)
     record = json.loads(measured.read_text(encoding="utf-8"))
     return Choice(
-        value=value,
+        value=plan.value,
         result=json.loads((directory / "result.json").read_text(encoding="utf-8")),
         heard=_heard(directory / "heard.jsonl"),
-        curve=_curve(directory / "metrics.jsonl"),
+        curve=_curve(directory),
         seconds=float(record["seconds"]),
         peak_memory=int(record["peak_memory"]),
     )
+
+
+def _other_settings(plan: _Plan) -> str:
+    """What is wrong with a finished run that is to be read; "" where it is the one meant."""
+    from aural.train.compose import compose
+
+    wanted = compose(plan.recipe, plan.settings).as_values()
+    there = json.loads((plan.directory / "config.json").read_text(encoding="utf-8"))
+    for each in (wanted, there):
+        each["train"].pop("machine", None)
+    if there == wanted:
+        return ""
+    return f"{plan.directory} holds a run of other settings; give another directory"
+
+
+def _former(plan: _Plan, job: FormerJob, manifest: str, family: str) -> dict[str, Any]:
+    """What is measured of the former job, kept beside the run."""
+    path = plan.directory / "former.json"
+    if path.is_file():
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if kept["manifest"] == manifest:
+            return kept
+    found = {"manifest": manifest, **job.measure(plan.directory / "model", family)}
+    _keep(path, found)
+    return found
+
+
+def _keep(path: Path, record: Mapping[str, Any]) -> None:
+    """Written whole or not at all: that it is there means that it is done."""
+    beside = path.with_suffix(".part")
+    beside.write_text(json.dumps(record) + "\n", encoding="utf-8")
+    beside.replace(path)
 
 
 def _child(arguments: Sequence[str], say: Callable[[str], None]) -> tuple[str, float, int]:
@@ -217,7 +277,8 @@ def _child(arguments: Sequence[str], say: Callable[[str], None]) -> tuple[str, f
     failed = last if process.returncode else ""
     if process.returncode and not failed:
         failed = f"ended with code {process.returncode}"
-    return failed, time.perf_counter() - began, usage.ru_maxrss * 1024
+    peak = usage.ru_maxrss if sys.platform == "darwin" else usage.ru_maxrss * 1024
+    return failed, time.perf_counter() - began, peak
 
 
 def _heard(path: Path) -> dict[str, tuple[str, str]]:
@@ -226,14 +287,15 @@ def _heard(path: Path) -> dict[str, tuple[str, str]]:
     return {each["id"]: (each["text"], each["heard"]) for each in lines}
 
 
-def _curve(path: Path) -> tuple[tuple[int, float], ...]:
+def _curve(directory: Path) -> tuple[tuple[int, float], ...]:
     """The loss on the validation set by step."""
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
-        if record.get("kind") == "validation" and record.get("loss") is not None:
-            found.append((int(record["step"]), float(record["loss"])))
-    return tuple(found)
+    from aural.train.run import read_metrics
+
+    return tuple(
+        (int(line["step"]), float(line["loss"]))
+        for line in read_metrics(directory)
+        if line["kind"] == "validation" and line.get("loss") is not None
+    )
 
 
 def _differences(
@@ -260,37 +322,58 @@ def varied_table(varied: Varied) -> Table:
     """A row a choice: error with its interval, less the first's, less what it makes of another's
     sound, what was trained, time and memory."""
     header = (
-        varied.part, varied.figure.upper(), "less the first", "less shuffled sound", "trained",
-        "minutes", "memory", "sound a second", "why not",
+        varied.part, varied.figure.upper(), "less the first", "less shuffled sound", "former WER",
+        "less before", "states moved", "trained", "minutes", "memory", "sound a second",
     )  # fmt: skip
     rows = tuple(_row(varied, each) for each in varied.choices)
     lines = [
+        *(f"{each.value} failed: {each.error}" for each in varied.choices if each.error),
         f"recipe {varied.recipe}{''.join(f' {each}' for each in varied.overrides)}; the same data, "
         "steps and seed for each; differences in points, paired, 95 %",
         *([varied.note] if varied.note else []),
+        *_about_former(varied),
     ]
     return Table(f"By {varied.part}", header, rows, tuple(lines))
 
 
+def _about_former(varied: Varied) -> list[str]:
+    told = {
+        f"former WER is that of {each.former['encoder']} with the trained encoder in its own's "
+        f"place, {_rate(each.former['before'])} before"
+        for each in varied.choices
+        if each.former.get("before")
+    }
+    if any("moved" in each.former for each in varied.choices):
+        told.add("states moved: the mean of |trained - former| / |former| over recordings")
+    manifests = {
+        each.former["manifest"] or "the test set" for each in varied.choices if each.former
+    }
+    return [*sorted(told), *(f"both measured on {name}" for name in sorted(manifests) if told)]
+
+
 def _row(varied: Varied, choice: Choice) -> tuple[str, ...]:
     if choice.error:
-        return (choice.value, *[""] * 7, choice.error)
-    result, training = choice.result, choice.training
-    own = result["figures"][varied.figure]
-    shuffled = result["baselines"].get("shuffled", {}).get("difference", {}).get(varied.figure)
-    seconds = float(training.get("seconds") or 0.0)
-    heard = float(training.get("sound") or 0.0)
+        return (choice.value, "failed", *[""] * 9)
+    result, training, former = choice.result, choice.training, choice.former
+    shuffled = result["baselines"].get("shuffled", {}).get("difference") or {}
+    moved, pace = former.get("moved"), training.get("sound_per_second")
     return (
         choice.value,
-        f"{100 * own['value']:.2f} %" + _within(own),
+        _rate(result["figures"][varied.figure]),
         _points(varied.differences.get(choice.value)),
-        _points(shuffled),
-        f"{result.get('trained', result['parameters']):,}",
-        f"{choice.seconds / 60:.1f}",
+        _points(shuffled.get(varied.figure)),
+        _rate(former["after"]) if former.get("after") else "",
+        _points(former.get("difference")),
+        "" if moved is None else f"{moved:.3f}",
+        f"{result['trained']:,}",
+        f"{training['seconds'] / 60:.1f}",
         f"{choice.peak_memory / 2**20:.0f} MiB",
-        f"{heard / seconds:.1f}" if heard and seconds else "",
-        "",
+        f"{pace:.1f}" if pace else "",
     )
+
+
+def _rate(figure: Mapping[str, Any]) -> str:
+    return f"{100 * figure['value']:.2f} %" + _within(figure)
 
 
 def _within(figure: Mapping[str, Any]) -> str:

@@ -351,9 +351,11 @@ class RecogniserStream:
 
     def whole(self, samples: np.ndarray) -> PartialResult:
         """What is written of samples (time,) at their end, features and encoder run once over all
-        of them; the stream stays where it is."""
+        of them; the stream stays where it is. InputError for what push refuses."""
         import torch
 
+        for start in range(0, max(1, len(samples)), 60 * self._rate):
+            check_window(samples[start : start + 60 * self._rate], self._rate)
         features, writing = _features(samples, self._about), self._writer()
         if len(features):
             chunks = self._encoder.chunks

@@ -16,7 +16,7 @@ import numpy as np
 
 from aural.errors import InputError
 from aural.nn.recogniser import check_window
-from aural.nn.streaming import PartialResult
+from aural.types import PartialResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -20,10 +20,9 @@ from aural import models
 from aural.audio.live import microphone_pieces, paced, raw_pieces
 from aural.audio.stream import exact_blocks, stream
 from aural.errors import InputError, UnknownName
-from aural.nn.streaming import StreamingRecogniser, StreamOptions
 from aural.tasks.agreement import AgreementOptions, AgreementStream, bare
 from aural.tasks.transcribe import decoding_options
-from aural.types import Recogniser, SpeechDetector
+from aural.types import Recogniser, SpeechDetector, StreamingRecogniser, StreamOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,8 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from aural.audio.source import Source
-    from aural.nn.streaming import PartialResult, RecognitionStream
-    from aural.types import SpeechStream, Word
+    from aural.types import PartialResult, RecognitionStream, SpeechStream, Word
 
 BLOCK_FRAMES = 3
 """Sound is taken in blocks of so many of the detector's frames: 96 ms with silero."""

@@ -1,13 +1,16 @@
 """`aural compare`: one part of a model varied, at the same data, budget and seed."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
 from aural.cli import exits
+from aural.cli.commands.train import NEEDED
 from aural.cli.console import say, write
 from aural.cli.outputs import write_whole
+from aural.errors import MissingExtra
 
 
 @click.command()
@@ -29,6 +32,12 @@ from aural.cli.outputs import write_whole
 )
 @click.option("--resume", is_flag=True, help="Read finished runs, go on with broken ones.")
 @click.option(
+    "--former",
+    metavar="MANIFEST",
+    help="Where the encoder's former job is measured after training.  [default: the test set where "
+    "adaptation is varied, else nowhere]",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(["text", "markdown", "json"]),
@@ -49,6 +58,7 @@ def command(
     varied: str,
     directory: Path | None,
     resume: bool,
+    former: str | None,
     form: str,
     report: Path | None,
     plot: Path | None,
@@ -64,6 +74,14 @@ def command(
     part, equals, values = varied.partition("=")
     if not equals:
         raise click.UsageError(f"--vary {varied!r}: give PART=A,B")
+    for package in NEEDED:
+        if find_spec(package) is None:
+            raise MissingExtra("train", package)
+    if plot is not None:  # what would only be found out after hours of training
+        from aural.plot.canvas import check_installed, format_of
+
+        check_installed()
+        format_of(plot)
     from aural.evaluate.render import as_markdown, as_text
     from aural.evaluate.vary import check_failures, save_curves, varied_table, vary
 
@@ -74,14 +92,15 @@ def command(
         overrides,
         directory or Path("runs", f"{Path(recipe).stem}-{part.strip()}"),
         resume=resume,
+        former=former or "",
         say=say,
     )
     check_failures(found)
     text = json.dumps(found.as_json(), ensure_ascii=False, indent=1) + "\n"
+    table = [varied_table(found)]
+    write(text if form == "json" else (as_text if form == "text" else as_markdown)(table))
     if report is not None:
         write_whole(report, text.encode())
     if plot is not None:
         save_curves(found, plot)
-    table = [varied_table(found)]
-    write(text if form == "json" else (as_text if form == "text" else as_markdown)(table))
     ctx.exit(exits.SOME_FAILED if any(each.error for each in found.choices) else 0)
