@@ -514,7 +514,8 @@ def test_whisper_in_a_growing_window_beside_the_whole(readings: list[Utterance])
     common = Setting("whisper/tiny.en", language="manifest", threads=1)
     tried = candidates(["whisper/tiny.en"], Space(step_seconds=(2.0,)), common)
     told: list[tuple[str, int, int]] = []
-    whole = [replace(each, offset=None, duration=None) for each in readings]
+    text = "unless to be rather cold hearted and rather selfish is to be ill disposed"
+    whole = [readings[0], replace(readings[1], offset=None, duration=None, text=text)]
     options = TuneOptions(sampling=FAST)
     found = tune(whole, tried, options=options, progress=lambda *each: told.append(each))
     assert told == [

@@ -5,6 +5,7 @@ torch is imported when a recogniser is made, so that a family can name them with
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,7 +30,7 @@ from aural.nn.recogniser import (
 from aural.types import Hypothesis, LanguageGuess, PartialResult, Segment, StreamOptions, Tag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -97,8 +98,10 @@ class TransducerRecogniser:
 
     workers = 1
 
-    def __init__(self, network: nn.Module, about: Exported, *, device: str = "auto") -> None:
-        self.device = chosen_device(device)
+    def __init__(
+        self, network: nn.Module, about: Exported, *, device: str = "auto", threads: int = 0
+    ) -> None:
+        self.device, self.threads = chosen_device(device), threads
         self.network: Any = network.eval().requires_grad_(requires_grad=False).to(self.device)
         self.about, self.tokenizer = about, about.tokenizer
         self.sample_rate = about.features.sample_rate
@@ -143,9 +146,10 @@ class TransducerRecogniser:
         found = []
         for first in range(0, len(windows), BATCH_WINDOWS):
             group = windows[first : first + BATCH_WINDOWS]
-            for window, states in zip(group, self._states(group), strict=True):
-                written = decode(states, NetworkJoiner(self.network), searching, language)
-                found.append(self._hypothesis(written, window, options))
+            with torch_threads(self.threads):
+                for window, states in zip(group, self._states(group), strict=True):
+                    written = decode(states, NetworkJoiner(self.network), searching, language)
+                    found.append(self._hypothesis(written, window, options))
         return found
 
     def stream(self, options: StreamOptions | None = None) -> RecogniserStream:
@@ -157,7 +161,7 @@ class TransducerRecogniser:
             running = search(NetworkJoiner(self.network), searching)
             return _SearchWriter(running)
 
-        return RecogniserStream(self.network, self.about, options, writer)
+        return RecogniserStream(self.network, self.about, options, writer, self.threads)
 
     def simulate(self, samples: np.ndarray, options: StreamOptions | None = None) -> PartialResult:
         """As StreamSimulator."""
@@ -235,7 +239,9 @@ class StreamingCTC(CTCRecogniser):
         if options.beam_size != 1:
             raise InputError(f"beam_size is {options.beam_size}; a stream of CTC is greedy, give 1")
         network: Any = self.network
-        return RecogniserStream(network, self.about, options, lambda: _CTCWriter(network))
+        return RecogniserStream(
+            network, self.about, options, lambda: _CTCWriter(network), self.threads
+        )
 
     def simulate(self, samples: np.ndarray, options: StreamOptions | None = None) -> PartialResult:
         """As StreamSimulator; InputError as stream."""
@@ -309,6 +315,7 @@ class RecogniserStream:
         about: Exported,
         options: StreamOptions,
         writer: Callable[[], Writer],
+        threads: int = 0,
     ) -> None:
         mel = log_mel_options(about.features)
         if about.features.normalise != "none" or mel.dynamic_range is not None:
@@ -317,7 +324,7 @@ class RecogniserStream:
                 " a stream can't know a whole recording: train with normalise 'none' and a preset "
                 "without a dynamic range, such as 'kaldi'"
             )
-        self._network, self._about = network, about
+        self._network, self._about, self._threads = network, about, threads
         self._tokenizer, self._rate = about.tokenizer, about.features.sample_rate
         self._frame_seconds = FRAMES_PER_STATE / frame_rate(about.features)
         chunk, ahead = (
@@ -333,18 +340,20 @@ class RecogniserStream:
         """As RecognitionStream; InputError for what is no finite float samples of (time,)."""
         check_window(samples, self._rate)
         self._samples += samples.size
-        found = self._encoder.push(self._tensor(self._mel.push(np.asarray(samples, np.float32))))
-        if not len(found):
-            return []
-        self._writing.push(found)
+        mel = self._mel.push(np.asarray(samples, np.float32))
+        with torch_threads(self._threads):
+            found = self._encoder.push(self._tensor(mel))
+            if not len(found):
+                return []
+            self._writing.push(found)
         return [self._result(self._writing, self._samples, ended=False)]
 
     def finish(self) -> list[PartialResult]:
         """As RecognitionStream."""
         if self._samples:
-            rest = self._encoder.push(self._tensor(self._mel.finish()))
-            self._writing.push(rest)
-            self._writing.push(self._encoder.finish())
+            with torch_threads(self._threads):
+                self._writing.push(self._encoder.push(self._tensor(self._mel.finish())))
+                self._writing.push(self._encoder.finish())
         last = self._result(self._writing, self._samples, ended=True)
         self._start()
         return [last]
@@ -361,9 +370,9 @@ class RecogniserStream:
             chunks = self._encoder.chunks
             heard = torch.from_numpy(features)[None].to(self._device)
             lengths = torch.tensor([len(features)], device=self._device)
-            with torch.no_grad():
+            with torch.no_grad(), torch_threads(self._threads):
                 states, _ = self._network.encode(heard, lengths, chunks.size, chunks.ahead)
-            writing.push(states[0])
+                writing.push(states[0])
         return self._result(writing, samples.size, ended=True)
 
     def _start(self) -> None:
@@ -384,6 +393,22 @@ class RecogniserStream:
         final = len(made) if ended else final_words(settled, self._tokenizer)
         quiet = heard - (spans[-1].end if spans else 0)
         return PartialResult(made, final, samples / self._rate, max(0, quiet) * self._frame_seconds)
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """As many threads as are asked for, 0 being as it is: torch has one number of them for all,
+    which is put back."""
+    import torch
+
+    before = torch.get_num_threads()
+    if count:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if count:
+            torch.set_num_threads(before)
 
 
 def final_words(spans: Sequence[TokenSpan], tokenizer: Tokenizer) -> int:
@@ -429,7 +454,7 @@ def load_transducer_recogniser(
     load_weights(directory, network)
     if network.head == "ctc":
         return StreamingCTC(network, about, device=device, threads=threads)
-    return TransducerRecogniser(network, about, device=device)
+    return TransducerRecogniser(network, about, device=device, threads=threads)
 
 
 def _features(window: np.ndarray, about: Exported) -> np.ndarray:

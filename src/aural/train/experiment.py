@@ -17,7 +17,7 @@ import math
 import shutil
 import tempfile
 from collections.abc import Mapping  # noqa: TC003  (a form is made of the annotations)
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from importlib import import_module
 from itertools import pairwise
@@ -34,24 +34,25 @@ from aural.data.examples import Examples, with_sound_of_another
 from aural.errors import InputError, UnknownName
 from aural.nn.exported import Exported, FeatureOptions, as_dataclass, export
 from aural.text.normalise import NORMALISERS
-from aural.train import judging, objectives
+from aural.train import judging, objectives, ways
 from aural.train.distributed import processes
 from aural.train.judging import JudgeOptions
 from aural.train.loop import TrainOptions, fit
 from aural.train.material import DataOptions, Material, TokenOptions, gather
 from aural.train.optim import layer_of
 from aural.train.run import Card, Run, model_card, sound_per_second
-from aural.train.source import Source, TextSource, batches_of, mean_losses, texts_of
+from aural.train.source import Source, TextSource, batches_of, collate, mean_losses, texts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import ModuleType
 
     from torch import nn
 
+    from aural.data.examples import Example
     from aural.nn.recogniser import Features
     from aural.text.tokens import Tokenizer
-    from aural.train.batch import Objective
+    from aural.train.batch import Batch, Objective
     from aural.train.judging import Counts
     from aural.train.loop import Report, Result
     from aural.train.optim import LayerOptions
@@ -101,17 +102,34 @@ class Experiment:
 
 
 def trainable(family: str) -> ModuleType:
-    """A family's module; InputError where it has no `build`, with those that have."""
+    """A family's module; InputError where it has neither `build` nor a way of its own, with those
+    that have."""
     module = models.family(family)
-    if not hasattr(module, "build"):
-        known = [name for name in models.families() if hasattr(models.family(name), "build")]
+    if not _is_trainable(family):
+        known = [name for name in models.families() if _is_trainable(name)]
         raise UnknownName("family that can be trained", family, known)
     return module
+
+
+def _is_trainable(family: str) -> bool:
+    return hasattr(models.family(family), "build") or family in own_ways()
+
+
+def own_ways() -> tuple[str, ...]:
+    """Families that are trained in a way of their own: the files of train/ways."""
+    return tuple(sorted(module.name for module in iter_modules(ways.__path__)))
+
+
+def own_way(family: str) -> ModuleType | None:
+    """The file of such a family; None for others."""
+    return import_module(f"{ways.__name__}.{family}") if family in own_ways() else None
 
 
 def variant_config(choice: ModelChoice) -> Any:
     """The Config of the variant, before anything is replaced."""
     module = trainable(choice.family)
+    if own := own_way(choice.family):
+        return own.variant_config(choice.variant)
     if choice.variant not in module.VARIANTS:
         raise UnknownName(f"variant of {choice.family}", choice.variant, tuple(module.VARIANTS))
     return module.VARIANTS[choice.variant].config
@@ -161,8 +179,8 @@ def objective(choice: ObjectiveChoice) -> Objective:
 
 
 @dataclass(frozen=True, eq=False)
-class _Bench:
-    """What an experiment is worked on with."""
+class Bench:
+    """What an experiment is worked on with; a family's own way (train/ways) overrides parts."""
 
     experiment: Experiment
     material: Material
@@ -189,6 +207,43 @@ class _Bench:
         """The texts of a part as they are trained on and judged by."""
         normalise = NORMALISERS[self.experiment.data.text]
         return [normalise(each.text) for each in self.material.part(part)]
+
+    def train(
+        self,
+        run: Run,
+        progress: Callable[[Report], None] | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> tuple[Any, Result]:
+        """What came of training, and how it went; say is told how large the network is."""
+        network = self.network()
+        choice = self.experiment.model
+        say(f"{choice.family}/{choice.variant}: {self.sizes(network)[0]:,} parameters")
+        return network, _fit(self, network, run, progress)
+
+    def sizes(self, trained: Any) -> tuple[int, int]:
+        """How many parameters there are, and how many of them are trained."""
+        layers = self.experiment.train.layers
+        named = list(trained.named_parameters())
+        changed = [
+            each
+            for name, each in named
+            if each.requires_grad and _is_trained(layer_of(name, layers))
+        ]
+        return sum(each.numel() for _, each in named), sum(each.numel() for each in changed)
+
+    def references(self, trained: Any) -> Iterator[tuple[str, Any]]:
+        """What else is exported and judged, by name: the network with its first weights, where
+        the judge asks for it."""
+        if self.experiment.judge.untrained:
+            yield "untrained", self.network()
+
+    def hear(self, directory: Path, utterances: Sequence[Any]) -> list[str]:
+        """What an exported network writes down."""
+        return judging.hear(directory, self.experiment.model.family, utterances)
+
+    def together(self, examples: Sequence[Example]) -> Batch:
+        """Examples as one batch."""
+        return collate(examples)
 
     def examples(self, part: str, network: nn.Module) -> Examples:
         """A part as examples for the network, that of training with what is done to it on
@@ -243,9 +298,7 @@ def run_experiment(
     bench = _bench(experiment, say)
     settings = {key: value for key, value in experiment.as_values().items() if key != "train"}
     run = Run(directory, config=settings, data=bench.material.about(), command=command)
-    network = bench.network()
-    say(f"{name}: {sum(each.numel() for each in network.parameters()):,} parameters")
-    result = _fit(bench, network, run, progress)
+    network, result = bench.train(run, progress, say)
     if not first:
         return {}
     bench.export(directory / "model", network)
@@ -263,14 +316,15 @@ def run_experiment(
     return written
 
 
-def _bench(experiment: Experiment, say: Callable[[str], None]) -> _Bench:
+def _bench(experiment: Experiment, say: Callable[[str], None]) -> Bench:
     goal = objective(experiment.objective)
     variant_config(experiment.model)
     material = gather(experiment.data, experiment.train.seed)
     normalise = NORMALISERS[experiment.data.text]
     tokenizer = experiment.tokens.learned([normalise(each.text) for each in material.part("train")])
     config = network_config(experiment.model, experiment.features, tokenizer)
-    bench = _Bench(experiment, material, tokenizer, config, goal)
+    kind: type[Bench] = getattr(own_way(experiment.model.family), "Bench", Bench)
+    bench = kind(experiment, material, tokenizer, config, goal)
     if experiment.objective.name == CTC:
         bench = _with_texts_that_fit(bench)
     for why, count in bench.material.about()["left_out"].items():
@@ -278,7 +332,7 @@ def _bench(experiment: Experiment, say: Callable[[str], None]) -> _Bench:
     return bench
 
 
-def _with_texts_that_fit(bench: _Bench) -> _Bench:
+def _with_texts_that_fit(bench: Bench) -> Bench:
     """Without utterances whose text needs more frames than CTC has: one a token, and one between
     two that are the same."""
     network = bench.network().eval()
@@ -293,16 +347,10 @@ def _with_texts_that_fit(bench: _Bench) -> _Bench:
             f"{name} and {len(tight) - 1} more can't be written down by CTC: {why}; give "
             "data.too_long='leave out', or a network that makes fewer states of a second less"
         )
-    return _Bench(
-        bench.experiment,
-        bench.material.without(tight, "texts longer than CTC can write"),
-        bench.tokenizer,
-        bench.config,
-        bench.objective,
-    )
+    return replace(bench, material=bench.material.without(tight, "texts longer than CTC can write"))
 
 
-def _tight(bench: _Bench, network: nn.Module, part: str) -> dict[str, str]:
+def _tight(bench: Bench, network: nn.Module, part: str) -> dict[str, str]:
     """Why a text does not fit, by id; the shortest version of its sound counts."""
     examples = bench.examples(part, network)
     share = bench.experiment.augment.fastest if part == "train" else 1.0
@@ -328,7 +376,7 @@ def _tight(bench: _Bench, network: nn.Module, part: str) -> dict[str, str]:
 
 
 def _fit(
-    bench: _Bench, network: nn.Module, run: Run, progress: Callable[[Report], None] | None
+    bench: Bench, network: nn.Module, run: Run, progress: Callable[[Report], None] | None
 ) -> Result:
     own = bench.experiment
     held = bench.material.part("validation")
@@ -338,32 +386,34 @@ def _fit(
         judge = partial(_validate_texts, bench) if held else None
         return fit(network, bench.objective, texts, own.train, run, judge, progress)
     training = bench.examples("train", network)
-    sound = Source(training, own.batches, seed=seed, slowest=own.augment.slowest)
+    slowest, together = own.augment.slowest, bench.together
+    sound = Source(training, own.batches, seed=seed, slowest=slowest, together=together)
     examples = bench.examples("validation", network) if held else None
     validate = partial(_validate, bench, examples) if examples else None
     return fit(network, bench.objective, sound, own.train, run, validate, progress)
 
 
-def _validate(bench: _Bench, examples: Examples, network: nn.Module, step: int) -> dict[str, float]:
+def _validate(bench: Bench, examples: Examples, network: nn.Module, step: int) -> dict[str, float]:
     """Means of the losses; of CTC also error rates of the likeliest path."""
     options = bench.experiment.batches
-    found = mean_losses(network, bench.objective, batches_of(examples, options))
+    batches = batches_of(examples, options, bench.together)
+    found = mean_losses(network, bench.objective, batches)
     if bench.experiment.objective.name == CTC:
         batches = batches_of(examples, options)
         found |= judging.greedy_rates(network, batches, bench.tokenizer)
     return found
 
 
-def _validate_texts(bench: _Bench, network: nn.Module, step: int) -> dict[str, float]:
+def _validate_texts(bench: Bench, network: nn.Module, step: int) -> dict[str, float]:
     batches = texts_of(bench.texts("validation"), bench.tokenizer, bench.experiment.batches)
     return mean_losses(network, bench.objective, batches)
 
 
-def _judged(bench: _Bench, network: nn.Module, directory: Path) -> dict[str, Any]:
+def _judged(bench: Bench, network: Any, directory: Path) -> dict[str, Any]:
     """Figures of the network and of its baselines, each with the network's difference from it."""
     judge = judging.Judge(bench.material.part("test"), bench.experiment.judge)
     own = _counts(bench, network, directory)
-    baselines = _baselines(bench, directory / "model")
+    baselines = _baselines(bench, network, directory / "model")
     return {
         "figures": judge.figures(own),
         "clusters": judge.clusters.unit,
@@ -378,7 +428,7 @@ def _judged(bench: _Bench, network: nn.Module, directory: Path) -> dict[str, Any
     }
 
 
-def _counts(bench: _Bench, network: nn.Module, directory: Path) -> Counts:
+def _counts(bench: Bench, network: Any, directory: Path) -> Counts:
     texts = bench.texts("test")
     if bench.reads_texts:
         return judging.language_model_counts(network, bench.objective, texts, bench.tokenizer)
@@ -392,13 +442,12 @@ def _counts(bench: _Bench, network: nn.Module, directory: Path) -> Counts:
     return judging.text_counts(texts, heard)
 
 
-def _heard(bench: _Bench, directory: Path, utterances: Sequence[Any]) -> list[str]:
+def _heard(bench: Bench, directory: Path, utterances: Sequence[Any]) -> list[str]:
     normalise = NORMALISERS[bench.experiment.data.text]
-    family = bench.experiment.model.family
-    return [normalise(text) for text in judging.hear(directory, family, utterances)]
+    return [normalise(text) for text in bench.hear(directory, utterances)]
 
 
-def _baselines(bench: _Bench, exported: Path) -> dict[str, Counts]:
+def _baselines(bench: Bench, network: Any, exported: Path) -> dict[str, Counts]:
     training, texts = bench.texts("train"), bench.texts("test")
     wanted = bench.experiment.judge
     if bench.reads_texts:
@@ -411,26 +460,23 @@ def _baselines(bench: _Bench, exported: Path) -> dict[str, Counts]:
     always = judging.most_frequent(training)
     found = {"majority": judging.text_counts(texts, [always] * len(texts))}
     test = bench.material.part("test")
-    if wanted.untrained:
+    for name, other in bench.references(network):
         with tempfile.TemporaryDirectory() as folder:
-            bench.export(Path(folder), bench.network())
-            found["untrained"] = judging.text_counts(texts, _heard(bench, Path(folder), test))
+            bench.export(Path(folder), other)
+            found[name] = judging.text_counts(texts, _heard(bench, Path(folder), test))
     if wanted.shuffled:
         others = with_sound_of_another(test, bench.experiment.train.seed)
         found["shuffled"] = judging.text_counts(texts, _heard(bench, exported, others))
     return found
 
 
-def _trained(bench: _Bench, network: nn.Module, run: Run, result: Result) -> dict[str, Any]:
-    choice, layers = bench.experiment.model, bench.experiment.train.layers
+def _trained(bench: Bench, network: Any, run: Run, result: Result) -> dict[str, Any]:
+    choice = bench.experiment.model
+    whole, changed = bench.sizes(network)
     return {
         "model": f"{choice.family}/{choice.variant}",
-        "parameters": sum(each.numel() for each in network.parameters()),
-        "trained": sum(
-            each.numel()
-            for name, each in network.named_parameters()
-            if each.requires_grad and _is_trained(layer_of(name, layers))
-        ),
+        "parameters": whole,
+        "trained": changed,
         "objective": bench.experiment.objective.name,
         "data": bench.material.about(),
         "training": {**asdict(result), "sound_per_second": sound_per_second(run.directory)},
@@ -441,7 +487,7 @@ def _is_trained(layer: LayerOptions | None) -> bool:
     return layer is None or layer.trained_from >= 0
 
 
-def _card(bench: _Bench, name: str, command: str, result: Result, found: Mapping[str, Any]) -> Card:
+def _card(bench: Bench, name: str, command: str, result: Result, found: Mapping[str, Any]) -> Card:
     about = bench.material.about()
     by = bench.experiment.data.split.by
     held = ", ".join(about["held_out"]["test"])

@@ -110,8 +110,11 @@ def text_counts(references: Sequence[str], heard: Sequence[str]) -> Counts:
     }
 
 
-def hear(directory: Path, family: str, utterances: Sequence[Utterance]) -> list[str]:
-    """What an exported network writes down, its options being its own defaults.
+def hear(
+    directory: Path, family: str, utterances: Sequence[Utterance], options: Any = None
+) -> list[str]:
+    """What an exported network writes down; options are the family's DecodingOptions, None for its
+    own defaults.
 
     Raises:
         InputError: the family's directory loads as something that does not recognise.
@@ -124,10 +127,11 @@ def hear(directory: Path, family: str, utterances: Sequence[Utterance]) -> list[
         raise InputError(f"{family} does not recognise speech; judge it by another objective")
     order = sorted(range(len(utterances)), key=lambda i: utterances[i].duration or 0.0)
     texts = [""] * len(utterances)
+    told = () if options is None else (options,)
     for start in range(0, len(order), AT_ONCE):
         some = order[start : start + AT_ONCE]
         windows = [samples_of(utterances[i], model.sample_rate) for i in some]
-        for i, found in zip(some, model.recognise(windows), strict=True):
+        for i, found in zip(some, model.recognise(windows, *told), strict=True):
             texts[i] = found.segment.text.strip()
     return texts
 

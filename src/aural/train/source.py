@@ -24,12 +24,19 @@ class Source:
     """Training batches of examples. seed decides their order and what is drawn to distort them.
 
     slowest: the longest version of an example, as a multiple of it (AugmentOptions.slowest).
+    together: what makes a batch of examples, None for `collate`.
     """
 
     def __init__(
-        self, examples: Examples, options: BatchOptions, *, seed: int, slowest: float = 1.0
+        self,
+        examples: Examples,
+        options: BatchOptions,
+        *,
+        seed: int,
+        slowest: float = 1.0,
+        together: Callable[[Sequence[Example]], Batch] | None = None,
     ) -> None:
-        self._examples, self._seed = examples, seed
+        self._examples, self._seed, self._together = examples, seed, together or collate
         self.plan = Plan([slowest * each for each in examples.durations], options, seed)
 
     def step_batches(self, step: int) -> Sequence[Batch]:
@@ -37,7 +44,7 @@ class Source:
         return _Made(self.plan.step(step), lambda numbers: self._batch(step, numbers))
 
     def _batch(self, step: int, numbers: Sequence[int]) -> Batch:
-        return collate(
+        return self._together(
             [
                 self._examples.example(number, np.random.default_rng([self._seed, step, number]))
                 for number in numbers
@@ -127,10 +134,14 @@ def _targets(tokens: Sequence[tuple[int, ...]]) -> tuple[torch.Tensor, torch.Ten
     return targets, torch.tensor(lengths)
 
 
-def batches_of(examples: Examples, options: BatchOptions) -> Iterator[Batch]:
-    """Every example once, undistorted, the shortest first."""
+def batches_of(
+    examples: Examples,
+    options: BatchOptions,
+    together: Callable[[Sequence[Example]], Batch] | None = None,
+) -> Iterator[Batch]:
+    """Every example once, undistorted, the shortest first; together as Source has it."""
     for numbers in by_duration(examples.durations, options):
-        yield collate([examples.example(number) for number in numbers])
+        yield (together or collate)([examples.example(number) for number in numbers])
 
 
 def texts_of(texts: Sequence[str], tokenizer: Tokenizer, options: BatchOptions) -> Iterator[Batch]:

@@ -6,8 +6,10 @@ Odell & Woodland 1994). Samples (time,) become features (frame, 39) every 10 ms,
 (frame, state), and a search through the states of a grammar's words tells which were said, and
 when.
 
-Own models are trained by `training.fit_hmm` and kept as a directory: config.json (the fields of
-Config), lexicon.txt (CMUdict's form) and model.npz (numbers, no pickle).
+Own models are trained by `training.fit_hmm` (`aural train`, recipe digits_hmm) and kept as a
+directory: config.json (the fields of Config), lexicon.txt (CMUdict's form) and model.npz (numbers,
+no pickle). A hybrid has a network in the Gaussians' place (network.py, model.safetensors), which
+needs torch.
 
 "en-us" aligns English: the phonetically tied model that comes with CMU Sphinx (Alpha Cephei, 2015;
 licence BSD-2-Clause), its weights out of the wheel of pocketsphinx 5.1.1, which is not installed or
@@ -21,7 +23,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from aural.errors import InputError, UnknownName
+from aural.errors import InputError, MissingExtra, UnknownName
 from aural.models import Variant
 from aural.models.hmm.recogniser import DecodingOptions
 from aural.store.weights import WeightFile, Weights, WheelPart
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aural.decode.graph import Pronunciation
-    from aural.models.hmm.acoustic import GaussianModel
+    from aural.models.hmm.acoustic import GaussianModel, HybridModel
     from aural.models.hmm.recogniser import Aligner
 
 __all__ = [
@@ -57,7 +59,8 @@ class Config:
 
     Log densities are multiplied by acoustic_scale; a word costs word_log_weight, a silence
     silence_log_weight. States more than beam below the best are given up (0: none), as are all but
-    max_active (0: all).
+    max_active (0: all). hidden, layers, context: of the network in the Gaussians' place (network.py);
+    hidden 0: there is none.
     """
 
     files: Files = "own"
@@ -73,6 +76,9 @@ class Config:
     silence_log_weight: float = -0.1
     beam: float = 0.0
     max_active: int = 0
+    hidden: int = 0
+    layers: int = 2
+    context: int = 7
 
     def __post_init__(self) -> None:
         for name, kind in (("files", Files), ("grammar", GrammarKind)):
@@ -159,8 +165,18 @@ def load(
         return Aligner(Listening(model, sphinx.features, lexicon, config, sphinx.OFFSET_SECONDS))
     names = ("sample_rate", "n_mels", "n_mfcc", "fmin", "fmax")
     options = CepstraOptions(**{name: getattr(config, name) for name in names})
-    own = load_model(directory / "model.npz")
+    gaussians = load_model(directory / "model.npz")
+    own = _hybrid(directory, gaussians, config) if config.hidden else gaussians
     return WordRecogniser(Listening(own, options.cepstra, lexicon, config))
+
+
+def _hybrid(directory: Path, gaussians: GaussianModel, config: Config) -> HybridModel:
+    try:
+        from aural.models.hmm.network import load_hybrid
+    except ModuleNotFoundError as error:
+        raise MissingExtra("torch", error.name or "torch") from error
+    sizes = {name: getattr(config, name) for name in ("hidden", "layers", "context")}
+    return load_hybrid(directory, gaussians, **sizes)
 
 
 def save(

@@ -26,7 +26,6 @@ def read_lexicon(path: Path, words: Iterable[str] | None = None) -> Lexicon:
     Raises:
         InputError: no such file, more than 64 MB, not UTF-8, or a word without phones.
     """
-    wanted = None if words is None else set(words)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path}: more than {MAX_BYTES} bytes; give a dictionary")
@@ -35,8 +34,16 @@ def read_lexicon(path: Path, words: Iterable[str] | None = None) -> Lexicon:
         raise InputError(f"{path}: can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8; give a dictionary in text") from error
+    return parse_lexicon(text.splitlines(), str(path), words)
+
+
+def parse_lexicon(
+    lines: Iterable[str], name: str = "lexicon", words: Iterable[str] | None = None
+) -> Lexicon:
+    """The same of the lines themselves; errors call them by name."""
+    wanted = None if words is None else set(words)
     found: dict[str, dict[Pronunciation, None]] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         written, *phones = line.split() or [";;;"]
         if written.startswith(";;;"):
             continue
@@ -44,7 +51,7 @@ def read_lexicon(path: Path, words: Iterable[str] | None = None) -> Lexicon:
         if wanted is not None and word not in wanted:
             continue
         if not phones:
-            raise InputError(f"{path}, line {number}: {written!r} has no phones")
+            raise InputError(f"{name}, line {number}: {written!r} has no phones")
         found.setdefault(word, {})[tuple(phones)] = None
     return {word: tuple(said) for word, said in found.items()}
 

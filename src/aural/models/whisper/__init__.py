@@ -153,21 +153,13 @@ def load(
     threads = 0 takes the processors this process may use: one worker each, up to eight, and what
     is left inside the workers.
     """
-    from tokenizers import Tokenizer
-
     if device not in ("auto", "cpu", "cuda"):
         raise UnknownName("device", device, ("auto", "cpu", "cuda"))
     asked = device
     if device == "auto":
         device = "cuda" if _has_gpu() else "cpu"
     kind = _compute_type(device, compute_type)
-    try:
-        tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
-    except Exception as error:  # tokenizers raises nothing narrower
-        raise InputError(f"{directory}/tokenizer.json can't be used: {error}") from error
-    tokenizer.no_padding()  # what is saved there could ask for any amount of memory
-    tokenizer.no_truncation()
-    numbers = _numbers(tokenizer, config)
+    tokenizer, numbers = read_tokenizer(directory, config)
     threads = threads or processors()
     if device == "cpu":
         from aural.models.whisper.cpu import CpuEngine
@@ -182,6 +174,32 @@ def load(
             directory, n_mels=config.n_mels, end=numbers.end, compute_type=kind, threads=threads
         )
     return Whisper(engine, tokenizer, config, numbers, directory, asked)
+
+
+def read_tokenizer(directory: Path, config: Config) -> tuple[Tokenizer, Numbers]:
+    """A directory's tokenizer, and its tokens that are not text; InputError where it is not
+    Whisper's."""
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise InputError(f"{directory}/tokenizer.json can't be used: {error}") from error
+    tokenizer.no_padding()  # what is saved there could ask for any amount of memory
+    tokenizer.no_truncation()
+    return tokenizer, _numbers(tokenizer, config)
+
+
+def padded_length(length: int) -> int:
+    """Samples that a window of length samples is padded to; InputError for one over 30 s.
+
+    TAIL_SECONDS of silence at least where 30 s allow it, in half seconds.
+    """
+    seconds = length / SAMPLE_RATE
+    if seconds > MAX_SECONDS:
+        raise InputError(f"a window lasts {seconds:.1f} s; Whisper takes at most 30 s")
+    halves = np.ceil(2 * (seconds + TAIL_SECONDS)) / 2
+    return int(min(MAX_SECONDS, max(MIN_PADDED_SECONDS, halves)) * SAMPLE_RATE)
 
 
 def _has_gpu() -> bool:
@@ -268,15 +286,8 @@ class Whisper:
         """Codes of the languages it knows, sorted."""
 
     def padded_length(self, length: int) -> int:
-        """Samples that a window of length samples is padded to; InputError for one over 30 s.
-
-        TAIL_SECONDS of silence at least where 30 s allow it, in half seconds.
-        """
-        seconds = length / SAMPLE_RATE
-        if seconds > MAX_SECONDS:
-            raise InputError(f"a window lasts {seconds:.1f} s; Whisper takes at most 30 s")
-        halves = np.ceil(2 * (seconds + TAIL_SECONDS)) / 2
-        return int(min(MAX_SECONDS, max(MIN_PADDED_SECONDS, halves)) * SAMPLE_RATE)
+        """As the function of that name."""
+        return padded_length(length)
 
     def identify_language(self, windows: Sequence[np.ndarray]) -> list[LanguageGuess]:
         """One guess a window: every language by falling probability."""

@@ -34,16 +34,18 @@ MAX_PREVIOUS = MAX_TOKENS // 2 - 1
 
 
 def whisper(
-    network: nn.Module, batch: Batch, *, start: int, label_smoothing: float = 0.0
+    network: nn.Module, batch: Batch, *, start: int | None = None, label_smoothing: float = 0.0
 ) -> Losses:
-    """Cross-entropy of every token after <|startoftranscript|>, whose number start is; what stands
-    before it is not trained on. Targets are whole texts as `multitask_tokens` makes them.
+    """Cross-entropy of every token after <|startoftranscript|>, whose number start is (None: texts
+    begin with it); what stands before it is not trained on. Targets are whole texts as
+    `multitask_tokens` makes them.
 
     parts: "cross_entropy", without smoothing, and "correct", tokens told right. weight: tokens.
     Raises InputError for a text without start.
     """
     given, wanted = batch.targets[:, :-1], batch.targets[:, 1:]
-    begun = (batch.targets == start).cumsum(dim=1) > 0
+    starts = batch.targets == (batch.targets[:, :1] if start is None else start)
+    begun = starts.cumsum(dim=1) > 0
     places = torch.arange(given.shape[1], device=given.device)
     counted = begun[:, :-1] & (places < batch.target_lengths[:, None] - 1)
     if not bool(counted.any(dim=1).all()):

@@ -1,0 +1,566 @@
+"""A language model beside a network trained with CTC: error without one, with an n-gram, with a
+Transformer-XL, and against how well the model foretells the texts.
+
+    scripts/bench fusion                      # trains what is not there yet: about 35 minutes
+
+The rows of Li et al. 2019, "Jasper", table 4, in small: one voice (corpus fillets-nl, role "big",
+38 minutes to learn from), characters, levels of the game held out whole. Models: recipes `dutch`,
+the same with masks over time and frequency (overlay `masks`), and `dutch_lm`, whose texts are those
+of all roles in the levels that `dutch` is trained on, and no others. The n-grams are of the same
+texts and characters; one of words stands beside them, as the paper's was.
+
+n-grams are added to the scores inside the beam search; the Transformer-XL rescores the list that
+the search with the 6-gram found, as in the paper. Weight and bonus are chosen by the character
+errors of the validation levels and then applied once to the test levels. For the curve of error
+against perplexity every model rescores one and the same list, that of the search without a model,
+with a weight and a bonus of its own; beside it stand the n-grams inside the search.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from machine import write_result
+from recipes import FOLDER, Run, shown, train
+
+from aural.audio.read import read
+from aural.data.sound import sound_of
+from aural.decode.ctc import greedy
+from aural.decode.kneser_ney import estimate
+from aural.decode.ngram import NGramScorer, token_words
+from aural.decode.prefix_beam import BeamOptions, prefix_beam
+from aural.decode.words import WordOptions, WordScorer
+from aural.text.normalise import NORMALISERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from aural.data.utterance import Utterance
+    from aural.decode.language import TokenScorer
+    from aural.decode.prefix_beam import BeamText
+    from aural.nn.recogniser import FrameScorer
+    from aural.text.tokens import Tokenizer
+    from aural.train.judging import Counts, Judge
+
+ACOUSTIC = {
+    "plain": Run("no masks", "dutch", figure="cer"),
+    "masks": Run("time and frequency masks", "dutch", ("+experiments=masks",), figure="cer"),
+}
+LANGUAGE = Run("Transformer-XL", "dutch_lm", figure="nats_per_token")
+RUN_NAMES = {"plain": "dutch", "masks": "dutch-masks", "lm": "dutch-lm"}
+ORDERS = (1, 2, 3, 4, 6)
+BEAM = BeamOptions(beam_size=64, n_best=64, min_token_prob=1e-3)
+TUNING_BEAM = 24
+WEIGHTS = (0.3, 0.6, 0.9)
+BONUSES = (0.0, 0.6, 1.2)
+LIST_WEIGHTS = tuple(round(0.1 * i, 1) for i in range(16))
+LIST_BONUSES = tuple(round(0.2 * i, 1) for i in range(-2, 11))
+SNR = 10.0
+FIGURES = ("cer", "wer")
+PICTURES = Path(__file__).resolve().parents[1] / "docs" / "results"
+PICTURE = "fusion_perplexity"
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """A part as a network hears it: log probabilities, each (frame, tokens)."""
+
+    tokenizer: Tokenizer
+    texts: list[str]
+    log_probs: list[np.ndarray]
+
+    def search(self, options: BeamOptions, lm: TokenScorer | None = None) -> list[list[BeamText]]:
+        """The best texts of each recording."""
+        lengths = [len(each) for each in self.log_probs]
+        batch = np.zeros((len(lengths), max(lengths), self.tokenizer.size), np.float32)
+        for row, each in zip(batch, self.log_probs, strict=True):
+            row[: len(each)] = each
+        return prefix_beam(batch, lengths, options, lm=lm)
+
+    def written(self, found: Iterable[BeamText]) -> list[str]:
+        """Their texts."""
+        return [self.tokenizer.decode(each.tokens).strip() for each in found]
+
+    def greedy(self) -> list[str]:
+        """The likeliest path of each recording, as text."""
+        return self.written(greedy(each)[0] for each in self.log_probs)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """scorer: for a search over an acoustic model's tokens. log_probs: of whole texts with their
+    ends; None where a text's probability can't be told, as it has words that the model has not."""
+
+    name: str
+    scorer: Callable[[Tokenizer], TokenScorer] | None
+    log_probs: Callable[[Sequence[str]], np.ndarray] | None
+
+    def perplexity(self, texts: Sequence[str]) -> float | None:
+        """By character, ends of texts counted."""
+        if self.log_probs is None:
+            return None
+        return math.exp(-self.log_probs(texts).sum() / sum(len(text) + 1 for text in texts))
+
+
+@dataclass(frozen=True, eq=False)
+class Listed:
+    """Texts that a search found, laid out for rescoring.
+
+    owner: the recording of each; acoustic and language: log probabilities; tokens: how many.
+    """
+
+    texts: list[str]
+    owner: np.ndarray
+    acoustic: np.ndarray
+    tokens: np.ndarray
+
+    @classmethod
+    def of(cls, heard: Heard, found: Sequence[Sequence[BeamText]]) -> Listed:
+        """The lists of all recordings, one after the other."""
+        every = [each for texts in found for each in texts]
+        return cls(
+            heard.written(every),
+            np.repeat(np.arange(len(found)), [len(texts) for texts in found]),
+            np.array([each.log_prob for each in every]),
+            np.array([len(each.tokens) for each in every], float),
+        )
+
+    def best(self, language: np.ndarray, weight: float, bonus: float) -> np.ndarray:
+        """Of each recording the place of its best text; the first of equals."""
+        score = self.acoustic + weight * language + bonus * self.tokens
+        order = np.lexsort((-score, self.owner))
+        return order[np.flatnonzero(np.diff(self.owner[order], prepend=-1))]
+
+
+def ngrams(order: int, texts: Sequence[str], tokenizer: Tokenizer) -> LanguageModel:
+    """A model of the characters of texts."""
+    names = token_words(tokenizer)
+
+    def spelt(some: Sequence[str]) -> list[list[str]]:
+        return [[names[token] for token in tokenizer.encode(text)] for text in some]
+
+    model = estimate(spelt(texts), order, vocabulary=names[1:])
+    return LanguageModel(
+        f"{order}-gram" if order > 1 else "unigram",
+        lambda heard_in: NGramScorer(model, heard_in),
+        lambda some: np.array([each.sum() for each in model.score(spelt(some))]),
+    )
+
+
+def word_ngrams(order: int, texts: Sequence[str]) -> LanguageModel:
+    """A model of the words of texts; other words cost what WordOptions says."""
+    model = estimate([text.split() for text in texts], order)
+    options = WordOptions(look_ahead=True)
+    return LanguageModel(
+        f"{order}-gram of words", lambda heard_in: WordScorer(model, heard_in, options), None
+    )
+
+
+def transformer_xl(directory: Path, step: int | None = None) -> LanguageModel:
+    """What training left: the weights it took in the end, or those of a step."""
+    import torch
+    from safetensors.torch import load_file
+    from torch.nn.functional import pad
+
+    from aural.models import lm
+    from aural.nn.exported import read_exported
+    from aural.train.checkpoint import path_of
+    from aural.train.source import text_batch
+
+    network = lm.build(lm.read_config(directory / "model")).eval()
+    weights = directory / "model" / "model.safetensors"
+    if step is not None:
+        weights = path_of(directory / "checkpoints", step) / "weights.safetensors"
+    network.load_state_dict(load_file(weights))
+    tokenizer = read_exported(directory / "model").tokenizer
+
+    @torch.inference_mode()
+    def log_probs(texts: Sequence[str]) -> np.ndarray:
+        found = np.zeros(len(texts))
+        encoded = [tokenizer.encode(text) for text in texts]
+        order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
+        for some in (order[i : i + 64] for i in range(0, len(order), 64)):
+            batch = text_batch([texts[i] for i in some], [encoded[i] for i in some])
+            told, _ = network(pad(batch.targets, (1, 0)))
+            own = told.gather(2, pad(batch.targets, (0, 1))[:, :, None])[:, :, 0].double()
+            behind = torch.arange(own.shape[1]) > batch.target_lengths[:, None]
+            found[some] = own.masked_fill(behind, 0.0).sum(dim=1).numpy()
+        return found
+
+    return LanguageModel("Transformer-XL" + (f", step {step}" if step else ""), None, log_probs)
+
+
+def hear(
+    model: FrameScorer, utterances: Sequence[Utterance], texts: list[str], sound: Any = sound_of
+) -> Heard:
+    """What a network says of utterances, whose sound is where `sound` tells."""
+    rate = model.sample_rate
+    found = [model.log_probs(read(sound(each), sample_rate=rate).samples) for each in utterances]
+    return Heard(model.tokenizer, texts, found)
+
+
+def errors(references: Sequence[str], heard: Sequence[str]) -> Counts:
+    """Word and character errors, one a recording."""
+    from aural.train.judging import text_counts
+
+    return text_counts(references, heard)
+
+
+def rate(counts: Counts, figure: str = "cer") -> float:
+    """A rate of all recordings together."""
+    wrong, out_of = counts[figure]
+    return sum(wrong) / sum(out_of)
+
+
+def tuned(heard: Heard, lm: TokenScorer) -> dict[str, float]:
+    """The weight and the bonus with the fewest character errors; of equals the first."""
+    rates = {}
+    for weight, bonus in product(WEIGHTS, BONUSES):
+        options = replace(
+            BEAM, beam_size=TUNING_BEAM, n_best=1, lm_weight=weight, insertion_bonus=bonus
+        )
+        found = heard.written(texts[0] for texts in heard.search(options, lm))
+        rates[weight, bonus] = rate(errors(heard.texts, found))
+    return chosen(rates)
+
+
+def tuned_on_list(listed: Listed, language: np.ndarray, references: list[str]) -> dict[str, float]:
+    """The same for rescoring a list."""
+    counts = errors([references[i] for i in listed.owner], listed.texts)["cer"]
+    wrong, out_of = np.array(counts[0]), sum(map(len, references))
+    rates = {}
+    for weight, bonus in product(LIST_WEIGHTS, LIST_BONUSES):
+        rates[weight, bonus] = wrong[listed.best(language, weight, bonus)].sum() / out_of
+    return chosen(rates)
+
+
+def chosen(rates: Mapping[tuple[float, float], float]) -> dict[str, float]:
+    """The lowest rate's weight and bonus, and how many per cent it was on the validation set."""
+    weight, bonus = min(rates, key=lambda each: rates[each])
+    return {"weight": weight, "bonus": bonus, "validation_cer": rates[weight, bonus]}
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """Both parts as one network hears them, and who judges the test set."""
+
+    validation: Heard
+    test: Heard
+    judge: Judge
+
+    def searched(self, lm: LanguageModel) -> tuple[dict[str, float], list[list[BeamText]]]:
+        """The lists of the test set with the model inside the search, and its weight and bonus."""
+        assert lm.scorer is not None
+        scorer = lm.scorer(self.test.tokenizer)
+        took = tuned(self.validation, scorer)
+        return took, self.test.search(self.options(took), scorer)
+
+    def options(self, took: Mapping[str, float]) -> BeamOptions:
+        """The search with a weight and a bonus."""
+        return replace(BEAM, lm_weight=took["weight"], insertion_bonus=took["bonus"])
+
+    def rescored(
+        self, lm: LanguageModel, lists: tuple[Listed, Listed]
+    ) -> tuple[dict[str, float], Counts]:
+        """The errors on the test set after rescoring; lists: of validation and test."""
+        assert lm.log_probs is not None
+        seen, unseen = lists
+        took = tuned_on_list(seen, lm.log_probs(seen.texts), self.validation.texts)
+        places = unseen.best(lm.log_probs(unseen.texts), took["weight"], took["bonus"])
+        return took, errors(self.test.texts, [unseen.texts[i] for i in places])
+
+    def row(
+        self, title: str, counts: Counts, beside: Counts | None, took: Mapping[str, float] | None
+    ) -> dict[str, Any]:
+        """A system as JSON, with its paired difference from another."""
+        return {
+            "title": title,
+            "chosen": took,
+            "figures": self.judge.figures(counts),
+            "difference": None if beside is None else self.judge.differences(counts, beside),
+        }
+
+
+def searches(
+    bench: Bench, six: LanguageModel, words: LanguageModel, xl: LanguageModel
+) -> tuple[list[dict[str, Any]], Counts]:
+    """The rows of one network, each beside the same beam without a model; and the errors of the
+    Transformer-XL's."""
+    heard = bench.test
+    plain = errors(heard.texts, heard.written(texts[0] for texts in heard.search(BEAM)))
+    rows = [
+        bench.row("greedy, no language model", errors(heard.texts, heard.greedy()), plain, None),
+        bench.row("beam, no language model", plain, None, None),
+    ]
+    for lm in (six, words):
+        took, found = bench.searched(lm)
+        counts = errors(heard.texts, heard.written(texts[0] for texts in found))
+        rows.append(bench.row(f"beam, {lm.name}", counts, plain, took))
+        if lm is six:
+            validation = bench.validation.search(
+                bench.options(took), six.scorer and six.scorer(heard.tokenizer)
+            )
+            lists = Listed.of(bench.validation, validation), Listed.of(heard, found)
+    took, counts = bench.rescored(xl, lists)
+    rows.append(bench.row(f"{six.name}'s list, {xl.name}", counts, plain, took))
+    return rows, counts
+
+
+def curve(
+    bench: Bench, models: Sequence[LanguageModel]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Error against perplexity: what the list of the search without a model has in it, and a point
+    for each model, rescoring it and inside the search."""
+    options = replace(BEAM, n_best=BEAM.beam_size)
+    found = [part.search(options) for part in (bench.validation, bench.test)]
+    lists = Listed.of(bench.validation, found[0]), Listed.of(bench.test, found[1])
+    first = errors(bench.test.texts, bench.test.written(texts[0] for texts in found[1]))
+    counts = errors([bench.test.texts[i] for i in lists[1].owner], lists[1].texts)["cer"]
+    wrong = np.array(counts[0])
+    oracle = sum(wrong[lists[1].owner == i].min() for i in range(len(bench.test.texts)))
+    about = {
+        "texts": len(lists[1].texts) / len(bench.test.texts),
+        "oracle_cer": oracle / sum(map(len, bench.test.texts)),
+        "figures": bench.judge.figures(first),
+    }
+    points = []
+    for lm in models:
+        took, counts_of = bench.rescored(lm, lists)
+        point = {
+            "perplexity": lm.perplexity(bench.test.texts),
+            "validation_perplexity": lm.perplexity(bench.validation.texts),
+            "list": bench.row(lm.name, counts_of, first, took),
+        }
+        if lm.scorer:
+            took, searched = bench.searched(lm)
+            inside = bench.test.written(texts[0] for texts in searched)
+            point["search"] = bench.row(lm.name, errors(bench.test.texts, inside), first, took)
+        points.append({"name": lm.name, **point})
+    return about, points
+
+
+def noise_rows(models: Mapping[str, FrameScorer], benches: Mapping[str, Bench], utterances: Any):
+    """Every network on clean and on noisy sound, the likeliest path; each beside `plain`."""
+    from aural.evaluate.conditions import Condition
+    from aural.evaluate.distort import Distortions
+
+    noisy = Distortions(utterances)(Condition(noise="white", snr=SNR))
+    rows = []
+    for condition in ("clean", "noisy"):
+        counts = {}
+        for name, model in models.items():
+            bench = benches[name]
+            heard = bench.test
+            if condition == "noisy":
+                heard = hear(model, utterances, heard.texts, noisy)
+            counts[name] = errors(heard.texts, heard.greedy())
+            beside = counts["plain"] if name != "plain" else None
+            row = bench.row(ACOUSTIC[name].title, counts[name], beside, None)
+            rows.append({"name": name, "condition": condition, **row})
+    return rows
+
+
+def draw(result: Mapping[str, Any]) -> list[str]:
+    """The pictures of error against perplexity; their names."""
+    from aural.plot.canvas import save
+    from aural.plot.points import error_curve
+
+    names = []
+    for kind in ("svg", "png"):
+        figure = error_curve(
+            series_of(result["points"]),
+            x_label="perplexity by character, on the test set",
+            y_label="character error rate (%)",
+        )
+        path = PICTURES / f"{PICTURE}.{kind}"
+        save(figure, path)
+        names.append(path.name)
+    return names
+
+
+def series_of(points: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """A series for each way to use a model, the best foreteller first; the n-grams apart from the
+    Transformer-XLs."""
+    from aural.plot.points import Series
+
+    groups = {
+        "n-grams, inside the search": ("search", True),
+        "n-grams, rescoring a list": ("list", True),
+        "Transformer-XL, rescoring the same list": ("list", False),
+    }
+    made = []
+    for title, (way, ngram) in groups.items():
+        fitting = [each for each in points if way in each and ("search" in each) == ngram]
+        fitting.sort(key=lambda each: each["perplexity"])
+        if fitting:
+            errors_of = [each[way]["figures"]["cer"] for each in fitting]
+            x = tuple(each["perplexity"] for each in fitting)
+            bounds = (tuple(each[key] for each in errors_of) for key in ("value", "low", "high"))
+            made.append(Series(title, x, *bounds))
+    return made
+
+
+def difference(found: Mapping[str, Any] | None, figure: str) -> str:
+    """A paired difference in points, with its interval."""
+    if found is None:
+        return ""
+    each = found[figure]
+    value, low, high = (100 * each[key] for key in ("value", "low", "high"))
+    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def cells(row: Mapping[str, Any]) -> list[str]:
+    """CER, WER, and their differences."""
+    return [
+        *(shown(row["figures"][figure]) for figure in FIGURES),
+        *(difference(row["difference"], figure) for figure in FIGURES),
+    ]
+
+
+def settings(took: Mapping[str, float] | None) -> str:
+    """Weight and bonus."""
+    return "" if took is None else f"{took['weight']:g}, {took['bonus']:g}"
+
+
+def lowered(rows: Sequence[Mapping[str, Any]], figure: str) -> tuple[list[str], list[str]]:
+    """Titles of the rows with a language model whose paired interval lies below 0, and of the
+    others."""
+    with_model = [row for row in rows if row["chosen"]]
+    surely = [row["title"] for row in with_model if row["difference"][figure]["high"] < 0]
+    return surely, [row["title"] for row in with_model if row["title"] not in surely]
+
+
+def verdict(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """What the rows say of the claim, in a sentence or two for each network."""
+    said = []
+    for name, some in rows.items():
+        for figure in FIGURES:
+            surely, others = lowered(some, figure)
+            text = f"{ACOUSTIC[name].title}, {figure.upper()}: "
+            text += f"lowered by {', '.join(surely)}" if surely else "**lowered by none**"
+            text += f"; not surely by {', '.join(others)}" if others else ""
+            said.append(f"- {text}")
+    return "\n".join(said)
+
+
+def page(result: Mapping[str, Any]) -> str:
+    """The rows of the paper, noise, and the models of language."""
+    from report import table
+
+    data, systems = result["data"], result["systems"]
+    trained = "; ".join(
+        f"`{each['command']}`: {each['parameters']:,} parameters, {each['steps']} steps, "
+        f"{each['minutes']:.0f} minutes"
+        for each in (*systems.values(), result["language_model"])
+    )
+    rows = [
+        [ACOUSTIC[name].title, row["title"], settings(row["chosen"]), *cells(row)]
+        for name, some in result["rows"].items()
+        for row in some
+    ]
+    noisy = [
+        [row["condition"], ACOUSTIC[row["name"]].title, *cells(row)] for row in result["noise"]
+    ]
+    parts = [
+        f"Fish Fillets in Dutch, one voice: {data['train_minutes']:.0f} minutes to learn from, "
+        f"{data['validation']} recordings to choose by and {data['test']} to be judged on "
+        f"({data['characters']} characters, {data['words']} words), levels of the game held out "
+        "whole. CER and WER in %, with 95 % intervals over recordings: they speak of other "
+        "recordings of this voice, not of other voices. Trained on one thread, from nothing: "
+        f"{trained}. The models of language know the {data['language_words']} words of all roles "
+        f"in the levels trained on; {data['unknown_words']:.0%} of the test set's words are none "
+        "of them. Saying the most frequent training text every time: CER "
+        f"{shown(systems['plain']['baselines']['majority']['figures']['cer'])}.",
+        "Differences are paired, from the same beam without a language model. Weight and bonus (a "
+        "character) were chosen on the validation levels. The Transformer-XL rescores what the "
+        "search with the 6-gram found.",
+        table("network | search | weight, bonus | CER | WER | CER less | WER less", rows),
+        "Is the error surely lower with a language model than without?\n\n"
+        + verdict(result["rows"]),
+        "Masks, Transformer-XL, less no masks: CER "
+        f"{difference(result['masks'], 'cer')}, WER {difference(result['masks'], 'wer')}.",
+        f"## Clean and noisy\n\nWithout a language model, greedy; white noise at {SNR:g} dB of "
+        "active speech. Differences are from the network without masks.",
+        table("sound | network | CER | WER | CER less | WER less", noisy),
+        language_section(result),
+    ]
+    return "\n\n".join(parts)
+
+
+def language_section(result: Mapping[str, Any]) -> str:
+    """Error against perplexity."""
+    from report import table
+
+    about = result["list"]
+    rows = []
+    for each in result["points"]:
+        inside = each.get("search")
+        rows.append(
+            [
+                each["name"],
+                f"{each['perplexity']:.2f}",
+                f"{each['validation_perplexity']:.2f}",
+                shown(inside["figures"]["cer"]) if inside else "",
+                shown(inside["figures"]["wer"]) if inside else "",
+                shown(each["list"]["figures"]["cer"]),
+                shown(each["list"]["figures"]["wer"]),
+                difference(each["list"]["difference"], "cer"),
+            ]
+        )
+    header = (
+        "model | perplexity | on validation | CER in the search | WER in the search | CER of the "
+        "list | WER of the list | CER less"
+    )
+    return "\n\n".join(
+        [
+            "## Error against perplexity\n\nPerplexity is by character, ends of texts counted. "
+            f"The network is that of '{ACOUSTIC[result['curve_of']].title}'. Every model rescores "
+            "the same list, what the search without one found "
+            f"({about['texts']:.0f} texts a recording; always taking the best of them would make "
+            f"CER {100 * about['oracle_cer']:.1f}); the first of the list has CER "
+            f"{shown(about['figures']['cer'])}, WER {shown(about['figures']['wer'])}. Differences "
+            "are from that.",
+            f"![character errors against perplexity]({PICTURE}.png)",
+            table(header, rows),
+        ]
+    )
+
+
+def measure() -> dict[str, Any]:
+    """Train what is missing, and what is written down."""
+    from aural import models
+    from aural.train.checkpoint import steps
+    from aural.train.compose import compose
+    from aural.train.judging import Judge
+    from aural.train.material import gather
+
+    systems = {name: train(RUN_NAMES[name], run, again=False) for name, run in ACOUSTIC.items()}
+    language = train(RUN_NAMES["lm"], LANGUAGE, again=False)
+    own, texts_of = compose("dutch"), compose("dutch_lm")
+    material = gather(own.data, own.train.seed)
+    normalise = NORMALISERS[own.data.text]
+    texts = {
+        part: [normalise(each.text).strip() for each in material.part(part)]
+        for part in ("validation", "test")
+    }
+    corpus = gather(texts_of.data, texts_of.train.seed)
+    told = [normalise(each.text).strip() for each in corpus.part("train")]
+    benches, networks = {}, {}
+    for name in ACOUSTIC:
+        networks[name] = models.load(f"jasper@{FOLDER / RUN_NAMES[name]}/model", threads=1)
+        parts = [hear(networks[name], material.part(part), texts[part]) for part in texts]
+        benches[name] = Bench(*parts, Judge(material.part("test"), own.judge))
+    tokenizer = benches["plain"].test.tokenizer
+    spoken = {order: ngrams(order, told, tokenizer) for order in ORDERS}
+    folder = FOLDER / RUN_NAMES["lm"]
+    xl = transformer_xl(folder)
+    rows, best = {}, {}
+    for name, bench in benches.items():
+        rows[name], best[name] = searches(bench, spoken[6], word_ngrams(6, told), xl)
+    curve_of = min(rows, key=lambda name: rows[name][1]["chosen_cer"])
+    return {}
