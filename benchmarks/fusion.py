@@ -18,6 +18,7 @@ with a weight and a bonus of its own; beside it stand the n-grams inside the sea
 
 from __future__ import annotations
 
+import argparse
 import math
 from dataclasses import dataclass, replace
 from itertools import product
@@ -45,7 +46,9 @@ if TYPE_CHECKING:
     from aural.decode.prefix_beam import BeamText
     from aural.nn.recogniser import FrameScorer
     from aural.text.tokens import Tokenizer
+    from aural.train.experiment import Experiment
     from aural.train.judging import Counts, Judge
+    from aural.train.material import Material
 
 ACOUSTIC = {
     "plain": Run("no masks", "dutch", figure="cer"),
@@ -62,6 +65,8 @@ LIST_WEIGHTS = tuple(round(0.1 * i, 1) for i in range(16))
 LIST_BONUSES = tuple(round(0.2 * i, 1) for i in range(-2, 11))
 SNR = 10.0
 FIGURES = ("cer", "wer")
+SNAPSHOTS = (50, 100, 200, 400)
+"""Steps at which the Transformer-XL is looked at too."""
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "results"
 PICTURE = "fusion_perplexity"
 
@@ -537,30 +542,78 @@ def measure() -> dict[str, Any]:
     from aural.train.checkpoint import steps
     from aural.train.compose import compose
     from aural.train.judging import Judge
-    from aural.train.material import gather
 
     systems = {name: train(RUN_NAMES[name], run, again=False) for name, run in ACOUSTIC.items()}
     language = train(RUN_NAMES["lm"], LANGUAGE, again=False)
-    own, texts_of = compose("dutch"), compose("dutch_lm")
-    material = gather(own.data, own.train.seed)
-    normalise = NORMALISERS[own.data.text]
-    texts = {
-        part: [normalise(each.text).strip() for each in material.part(part)]
-        for part in ("validation", "test")
-    }
-    corpus = gather(texts_of.data, texts_of.train.seed)
-    told = [normalise(each.text).strip() for each in corpus.part("train")]
-    benches, networks = {}, {}
+    own = compose("dutch")
+    material, texts = gathered(own)
+    told = gathered(compose("dutch_lm"))[1]["train"]
+    networks, benches = {}, {}
     for name in ACOUSTIC:
         networks[name] = models.load(f"jasper@{FOLDER / RUN_NAMES[name]}/model", threads=1)
-        parts = [hear(networks[name], material.part(part), texts[part]) for part in texts]
+        parts = (hear(networks[name], material.part(p), texts[p]) for p in ("validation", "test"))
         benches[name] = Bench(*parts, Judge(material.part("test"), own.judge))
     tokenizer = benches["plain"].test.tokenizer
     spoken = {order: ngrams(order, told, tokenizer) for order in ORDERS}
     folder = FOLDER / RUN_NAMES["lm"]
-    xl = transformer_xl(folder)
-    rows, best = {}, {}
+    xl, words = transformer_xl(folder), word_ngrams(6, told)
+    rows, counts = {}, {}
     for name, bench in benches.items():
-        rows[name], best[name] = searches(bench, spoken[6], word_ngrams(6, told), xl)
-    curve_of = min(rows, key=lambda name: rows[name][1]["chosen_cer"])
-    return {}
+        rows[name], counts[name] = searches(bench, spoken[6], words, xl)
+    curve_of = min(counts, key=lambda name: rate(counts[name]))
+    kept = [each for each in steps(folder / "checkpoints") if each in SNAPSHOTS]
+    every = [*spoken.values(), *(transformer_xl(folder, step) for step in kept), xl]
+    about_list, points = curve(benches[curve_of], every)
+    return {
+        "systems": systems,
+        "language_model": language,
+        "data": about(material, texts, told),
+        "rows": rows,
+        "masks": benches["plain"].judge.differences(counts["masks"], counts["plain"]),
+        "noise": noise_rows(networks, benches, material.part("test")),
+        "curve_of": curve_of,
+        "list": about_list,
+        "points": points,
+    }
+
+
+def gathered(experiment: Experiment) -> tuple[Material, dict[str, list[str]]]:
+    """The data of an experiment, and its texts as they are trained on, by part."""
+    from aural.train.material import PARTS, gather
+
+    material = gather(experiment.data, experiment.train.seed)
+    normalise = NORMALISERS[experiment.data.text]
+    texts = {part: [normalise(each.text).strip() for each in material.part(part)] for part in PARTS}
+    return material, texts
+
+
+def about(
+    material: Material, texts: Mapping[str, Sequence[str]], told: Sequence[str]
+) -> dict[str, Any]:
+    """Counts of what was learned from and judged on."""
+    known = {word for text in told for word in text.split()}
+    words = [word for text in texts["test"] for word in text.split()]
+    return {
+        "train_minutes": sum(each.duration or 0.0 for each in material.part("train")) / 60,
+        "validation": len(texts["validation"]),
+        "test": len(texts["test"]),
+        "characters": sum(map(len, texts["test"])),
+        "words": len(words),
+        "unknown_words": sum(word not in known for word in words) / len(words),
+        "language_words": sum(len(text.split()) for text in told),
+        "language_texts": len(told),
+    }
+
+
+def main() -> None:
+    """Measure, draw and write down."""
+    argparse.ArgumentParser(
+        description="a language model beside CTC", formatter_class=argparse.HelpFormatter
+    ).parse_args()
+    result = measure()
+    result["pictures"] = draw(result)
+    write_result(result)
+
+
+if __name__ == "__main__":
+    main()

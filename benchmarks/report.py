@@ -35,6 +35,11 @@ ORDER = (
     "features",
     "augment",
     "embed",
+    "recipes",
+    "fusion",
+    "latency",
+    "ctc_beam",
+    "train",
 )
 Result = Mapping[str, Any]
 
@@ -52,6 +57,11 @@ TITLES = {
     "features": "Speed of features",
     "augment": "Speed of augmentation",
     "embed": "What the layers of an encoder know",
+    "recipes": "What the recipes learn",
+    "fusion": "What a language model adds to CTC",
+    "latency": "Error against latency",
+    "ctc_beam": "CTC beam search beside flashlight-text",
+    "train": "Training beside transformers' Trainer",
 }
 INTRODUCTION = """\
 # Results
