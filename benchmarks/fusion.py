@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from aural.train.judging import Counts, Judge
     from aural.train.material import Material
 
+    Search = Callable[["Heard"], list[list[BeamText]]]
+
 ACOUSTIC = {
     "plain": Run("no masks", "dutch", figure="cer"),
     "masks": Run("time and frequency masks", "dutch", ("+experiments=masks",), figure="cer"),
@@ -216,12 +218,6 @@ def errors(references: Sequence[str], heard: Sequence[str]) -> Counts:
     return text_counts(references, heard)
 
 
-def rate(counts: Counts, figure: str = "cer") -> float:
-    """A rate of all recordings together."""
-    wrong, out_of = counts[figure]
-    return sum(wrong) / sum(out_of)
-
-
 def tuned(heard: Heard, lm: TokenScorer) -> dict[str, float]:
     """The weight and the bonus with the fewest character errors; of equals the first."""
     rates = {}
@@ -230,7 +226,8 @@ def tuned(heard: Heard, lm: TokenScorer) -> dict[str, float]:
             BEAM, beam_size=TUNING_BEAM, n_best=1, lm_weight=weight, insertion_bonus=bonus
         )
         found = heard.written(texts[0] for texts in heard.search(options, lm))
-        rates[weight, bonus] = rate(errors(heard.texts, found))
+        wrong, out_of = errors(heard.texts, found)["cer"]
+        rates[weight, bonus] = sum(wrong) / sum(out_of)
     return chosen(rates)
 
 
@@ -258,16 +255,13 @@ class Bench:
     test: Heard
     judge: Judge
 
-    def searched(self, lm: LanguageModel) -> tuple[dict[str, float], list[list[BeamText]]]:
-        """The lists of the test set with the model inside the search, and its weight and bonus."""
+    def searched(self, lm: LanguageModel) -> tuple[dict[str, float], Search]:
+        """The search with the model inside it, and the weight and bonus it has."""
         assert lm.scorer is not None
         scorer = lm.scorer(self.test.tokenizer)
         took = tuned(self.validation, scorer)
-        return took, self.test.search(self.options(took), scorer)
-
-    def options(self, took: Mapping[str, float]) -> BeamOptions:
-        """The search with a weight and a bonus."""
-        return replace(BEAM, lm_weight=took["weight"], insertion_bonus=took["bonus"])
+        options = replace(BEAM, lm_weight=took["weight"], insertion_bonus=took["bonus"])
+        return took, lambda heard: heard.search(options, scorer)
 
     def rescored(
         self, lm: LanguageModel, lists: tuple[Listed, Listed]
@@ -302,15 +296,12 @@ def searches(
         bench.row("greedy, no language model", errors(heard.texts, heard.greedy()), plain, None),
         bench.row("beam, no language model", plain, None, None),
     ]
-    for lm in (six, words):
-        took, found = bench.searched(lm)
+    for lm in (words, six):
+        took, search = bench.searched(lm)
+        found = search(heard)
         counts = errors(heard.texts, heard.written(texts[0] for texts in found))
         rows.append(bench.row(f"beam, {lm.name}", counts, plain, took))
-        if lm is six:
-            validation = bench.validation.search(
-                bench.options(took), six.scorer and six.scorer(heard.tokenizer)
-            )
-            lists = Listed.of(bench.validation, validation), Listed.of(heard, found)
+    lists = Listed.of(bench.validation, search(bench.validation)), Listed.of(heard, found)
     took, counts = bench.rescored(xl, lists)
     rows.append(bench.row(f"{six.name}'s list, {xl.name}", counts, plain, took))
     return rows, counts
@@ -342,14 +333,16 @@ def curve(
             "list": bench.row(lm.name, counts_of, first, took),
         }
         if lm.scorer:
-            took, searched = bench.searched(lm)
-            inside = bench.test.written(texts[0] for texts in searched)
+            took, search = bench.searched(lm)
+            inside = bench.test.written(texts[0] for texts in search(bench.test))
             point["search"] = bench.row(lm.name, errors(bench.test.texts, inside), first, took)
         points.append({"name": lm.name, **point})
     return about, points
 
 
-def noise_rows(models: Mapping[str, FrameScorer], benches: Mapping[str, Bench], utterances: Any):
+def noise_rows(
+    models: Mapping[str, FrameScorer], benches: Mapping[str, Bench], utterances: Sequence[Utterance]
+) -> list[dict[str, Any]]:
     """Every network on clean and on noisy sound, the likeliest path; each beside `plain`."""
     from aural.evaluate.conditions import Condition
     from aural.evaluate.distort import Distortions
@@ -370,22 +363,18 @@ def noise_rows(models: Mapping[str, FrameScorer], benches: Mapping[str, Bench], 
     return rows
 
 
-def draw(result: Mapping[str, Any]) -> list[str]:
-    """The pictures of error against perplexity; their names."""
+def draw(result: Mapping[str, Any]) -> None:
+    """The pictures of error against perplexity."""
     from aural.plot.canvas import save
     from aural.plot.points import error_curve
 
-    names = []
     for kind in ("svg", "png"):
         figure = error_curve(
             series_of(result["points"]),
             x_label="perplexity by character, on the test set",
             y_label="character error rate (%)",
         )
-        path = PICTURES / f"{PICTURE}.{kind}"
-        save(figure, path)
-        names.append(path.name)
-    return names
+        save(figure, PICTURES / f"{PICTURE}.{kind}")
 
 
 def series_of(points: Sequence[Mapping[str, Any]]) -> list[Any]:
@@ -421,15 +410,8 @@ def difference(found: Mapping[str, Any] | None, figure: str) -> str:
 
 def cells(row: Mapping[str, Any]) -> list[str]:
     """CER, WER, and their differences."""
-    return [
-        *(shown(row["figures"][figure]) for figure in FIGURES),
-        *(difference(row["difference"], figure) for figure in FIGURES),
-    ]
-
-
-def settings(took: Mapping[str, float] | None) -> str:
-    """Weight and bonus."""
-    return "" if took is None else f"{took['weight']:g}, {took['bonus']:g}"
+    rates = [shown(row["figures"][figure]) for figure in FIGURES]
+    return [*rates, *(difference(row["difference"], figure) for figure in FIGURES)]
 
 
 def lowered(rows: Sequence[Mapping[str, Any]], figure: str) -> tuple[list[str], list[str]]:
@@ -443,13 +425,11 @@ def lowered(rows: Sequence[Mapping[str, Any]], figure: str) -> tuple[list[str], 
 def verdict(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """What the rows say of the claim, in a sentence or two for each network."""
     said = []
-    for name, some in rows.items():
-        for figure in FIGURES:
-            surely, others = lowered(some, figure)
-            text = f"{ACOUSTIC[name].title}, {figure.upper()}: "
-            text += f"lowered by {', '.join(surely)}" if surely else "**lowered by none**"
-            text += f"; not surely by {', '.join(others)}" if others else ""
-            said.append(f"- {text}")
+    for (name, some), figure in product(rows.items(), FIGURES):
+        surely, others = lowered(some, figure)
+        by = f"lowered by {', '.join(surely)}" if surely else "**lowered by none**"
+        not_by = f"; not surely by {', '.join(others)}" if others else ""
+        said.append(f"- {ACOUSTIC[name].title}, {figure.upper()}: {by}{not_by}")
     return "\n".join(said)
 
 
@@ -463,14 +443,13 @@ def page(result: Mapping[str, Any]) -> str:
         f"{each['minutes']:.0f} minutes"
         for each in (*systems.values(), result["language_model"])
     )
-    rows = [
-        [ACOUSTIC[name].title, row["title"], settings(row["chosen"]), *cells(row)]
-        for name, some in result["rows"].items()
-        for row in some
-    ]
-    noisy = [
-        [row["condition"], ACOUSTIC[row["name"]].title, *cells(row)] for row in result["noise"]
-    ]
+    rows, noisy = [], []
+    for name, some in result["rows"].items():
+        for row in some:
+            took = "{weight:g}, {bonus:g}".format_map(row["chosen"]) if row["chosen"] else ""
+            rows.append([ACOUSTIC[name].title, row["title"], took, *cells(row)])
+    for row in result["noise"]:
+        noisy.append([row["condition"], ACOUSTIC[row["name"]].title, *cells(row)])
     parts = [
         f"Fish Fillets in Dutch, one voice: {data['train_minutes']:.0f} minutes to learn from, "
         f"{data['validation']} recordings to choose by and {data['test']} to be judged on "
@@ -502,21 +481,16 @@ def language_section(result: Mapping[str, Any]) -> str:
     from report import table
 
     about = result["list"]
-    rows = []
-    for each in result["points"]:
-        inside = each.get("search")
-        rows.append(
-            [
-                each["name"],
-                f"{each['perplexity']:.2f}",
-                f"{each['validation_perplexity']:.2f}",
-                shown(inside["figures"]["cer"]) if inside else "",
-                shown(inside["figures"]["wer"]) if inside else "",
-                shown(each["list"]["figures"]["cer"]),
-                shown(each["list"]["figures"]["wer"]),
-                difference(each["list"]["difference"], "cer"),
-            ]
-        )
+    rows = [
+        [
+            each["name"],
+            *(f"{each[key]:.2f}" for key in ("perplexity", "validation_perplexity")),
+            *(shown(each["search"]["figures"][f]) if "search" in each else "" for f in FIGURES),
+            *(shown(each["list"]["figures"][f]) for f in FIGURES),
+            difference(each["list"]["difference"], "cer"),
+        ]
+        for each in result["points"]
+    ]
     header = (
         "model | perplexity | on validation | CER in the search | WER in the search | CER of the "
         "list | WER of the list | CER less"
@@ -547,7 +521,9 @@ def measure() -> dict[str, Any]:
     language = train(RUN_NAMES["lm"], LANGUAGE, again=False)
     own = compose("dutch")
     material, texts = gathered(own)
-    told = gathered(compose("dutch_lm"))[1]["train"]
+    corpus, corpus_texts = gathered(compose("dutch_lm"))
+    told = corpus_texts["train"]
+    check_apart(material, corpus)
     networks, benches = {}, {}
     for name in ACOUSTIC:
         networks[name] = models.load(f"jasper@{FOLDER / RUN_NAMES[name]}/model", threads=1)
@@ -560,7 +536,7 @@ def measure() -> dict[str, Any]:
     rows, counts = {}, {}
     for name, bench in benches.items():
         rows[name], counts[name] = searches(bench, spoken[6], words, xl)
-    curve_of = min(counts, key=lambda name: rate(counts[name]))
+    curve_of = min(rows, key=lambda name: rows[name][-1]["chosen"]["validation_cer"])
     kept = [each for each in steps(folder / "checkpoints") if each in SNAPSHOTS]
     every = [*spoken.values(), *(transformer_xl(folder, step) for step in kept), xl]
     about_list, points = curve(benches[curve_of], every)
@@ -587,6 +563,14 @@ def gathered(experiment: Experiment) -> tuple[Material, dict[str, list[str]]]:
     return material, texts
 
 
+def check_apart(material: Material, corpus: Material) -> None:
+    """ValueError where a model of language has read what an acoustic one is chosen or judged by."""
+    held = {level for part in material.parts.held for level in part}
+    read_too = held & {each.metadata["level"] for each in corpus.part("train")}
+    if read_too:
+        raise ValueError(f"dutch_lm is trained on {', '.join(sorted(read_too))}, held out by dutch")
+
+
 def about(
     material: Material, texts: Mapping[str, Sequence[str]], told: Sequence[str]
 ) -> dict[str, Any]:
@@ -607,11 +591,9 @@ def about(
 
 def main() -> None:
     """Measure, draw and write down."""
-    argparse.ArgumentParser(
-        description="a language model beside CTC", formatter_class=argparse.HelpFormatter
-    ).parse_args()
+    argparse.ArgumentParser(description="a language model beside CTC").parse_args()
     result = measure()
-    result["pictures"] = draw(result)
+    draw(result)
     write_result(result)
 
 

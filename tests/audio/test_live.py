@@ -112,3 +112,16 @@ def test_a_microphone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Microphone.closed == 1
     with pytest.raises(InputError, match="the microphone 'none such' can't be opened"):
         next(microphone_pieces("none such", 16000))
+
+
+def test_a_microphone_that_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Pulled(Microphone):
+        def read(self, count: int) -> tuple[np.ndarray, bool]:
+            raise RuntimeError("Device unavailable")
+
+    stand_in = SimpleNamespace(InputStream=Pulled, PortAudioError=RuntimeError)
+    monkeypatch.setitem(sys.modules, "sounddevice", stand_in)
+    before = Microphone.closed
+    with pytest.raises(InputError, match="the microphone '' is gone: Device unavailable"):
+        next(microphone_pieces("", 16000))
+    assert Microphone.closed == before + 1

@@ -19,6 +19,15 @@ def text(tmp_path: Path) -> Path:
     return path
 
 
+def test_no_text_has_no_perplexity(run: Run, text: Path, tmp_path: Path) -> None:
+    model, empty = tmp_path / "model.arpa", tmp_path / "empty.txt"
+    assert run("lm", "estimate", text, "-o", model).exit_code == 0
+    empty.write_text("\n \n")
+    found = run("lm", "perplexity", model, empty)
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert "no text to foretell" in found.stderr
+
+
 def test_estimate_then_perplexity(run: Run, text: Path, tmp_path: Path) -> None:
     output = tmp_path / "model.arpa.gz"
     made = run("lm", "estimate", text, "-o", output, "--order", "2")

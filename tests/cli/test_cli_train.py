@@ -1,6 +1,7 @@
 """`aural train`: what it lists and shows, and how it ends; a run itself is in test_experiment."""
 
 import json
+import shlex
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -49,6 +50,22 @@ def test_a_directory_in_use_is_not_written_to(run: Run, tmp_path: Path) -> None:
     result = run("train", "digits", "-d", tmp_path)
     assert result.exit_code == 2
     assert "is not empty; go on with --resume" in result.stderr
+
+
+def test_an_interrupted_run_says_how_to_go_on(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def interrupted(*_: object, command: str, **__: object) -> None:
+        told.append(command)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("aural.train.experiment.run_experiment", interrupted)
+    where = "data.where=['speaker=theo|jackson']"
+    result = run("train", "digits", where, "-d", tmp_path / "run")
+    assert f"{tmp_path / 'run'} is gone on with by --resume" in result.stderr
+    assert shlex.split(told[0]) == ["aural", "train", "digits", where]
 
 
 def test_a_missing_extra_says_the_pip_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Utterances as features and tokens, distorted by what the generator draws and nothing else."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,18 @@ def test_what_can_not_be_read_or_written(utterances: list[Utterance], tmp_path: 
         duration_of(utterances[1])
     with pytest.raises(AudioError, match=r"1\.wav"):
         samples_of(utterances[1], 16000)
+
+
+def test_a_recording_much_longer_than_stated_is_refused(utterances: list[Utterance]) -> None:
+    """Batches are cut by what is stated: an hour said to be a second would fill the memory."""
+    stated = [replace(utterances[1], duration=seconds) for seconds in (0.7, 0.1)]
+    assert examples(stated[:1]).example(0).features.shape[1] == 20
+    for options in (None, AugmentOptions(speed=(0.9,))):
+        with pytest.raises(InputError, match=r"u1: lasts 0\.8 s, and 0\.1 s by its manifest"):
+            examples(stated[1:], options).example(0, np.random.default_rng(0))
+    part = replace(stated[1], offset=0.2)
+    assert len(samples_of(part, 8000)) == 800
+    examples([part]).example(0)
 
 
 def test_held_arrays_are_bounded() -> None:

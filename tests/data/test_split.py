@@ -49,7 +49,7 @@ def test_a_drawn_share_is_of_utterances_and_of_whole_groups(seed: int) -> None:
 
 
 def test_no_text_is_in_two_parts_however_it_is_written() -> None:
-    texts = ("Goodbye.", "goodbye", "GOOD bye", "one", "Two!", "two", "three", "four", "five")
+    texts = ("Good café.", "good cafe\u0301", "GOOD", "one", "Two!", "two", "three", "four", "five")
     said = [Utterance(str(i), Path("x.wav"), text) for i, text in enumerate(texts)]
     for seed in range(8):
         options = SplitOptions(by="text", test_share=0.3, validation_share=0.2, seed=seed)
@@ -99,7 +99,12 @@ def test_what_can_not_be_split(options: SplitOptions, message: str) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"test_share": 1.0}, {"validation_share": -0.1}, {"test": ("a",), "validation": ("a",)}],
+    [
+        {"seed": -1},
+        {"test_share": 1.0},
+        {"validation_share": -0.1},
+        {"test": ("a",), "validation": ("a",)},
+    ],
 )
 def test_options_that_make_no_sense(wrong: dict) -> None:
     with pytest.raises(InputError):

@@ -177,6 +177,8 @@ GOOD = odd()
         (lines_of(GOOD, 10, "0.5\ta\n"), 10, "0.5"),
         (lines_of(GOOD, 10, "-inf\ta\n"), 10, "inf"),
         (lines_of(GOOD, 10, "-1\ta\tinf\n"), 10, "back-off"),
+        (lines_of(GOOD, 10, "-1\ta\t1e308\n"), 10, "back-off"),
+        (lines_of(GOOD, 10, "-1e308\ta\n"), 10, "1e+308"),
         (lines_of(GOOD, 10, "-0.7\tb\n"), 11, "second time"),
         (lines_of(GOOD, 21, "-0.6\t<s> a\t-0.3\n"), 21, "second time"),
         (lines_of(GOOD, 21, "-0.6\ta nobody\n"), 21, "'nobody' is not among"),

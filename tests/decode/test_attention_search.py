@@ -189,3 +189,21 @@ def test_a_language_model_of_other_tokens_is_refused() -> None:
 def test_options_out_of_range(name: str, value: float) -> None:
     with pytest.raises(InputError, match=name):
         AttentionOptions(**{name: value})
+
+
+def test_a_weight_of_nothing_is_no_language_model() -> None:
+    class Impossible:
+        tokens = TOKENS
+
+        def start(self) -> int:
+            return 0
+
+        def scores(self, states: np.ndarray) -> np.ndarray:
+            return np.full((len(states), TOKENS), -np.inf, np.float32)
+
+        def advance(self, states: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+            return states
+
+    options = AttentionOptions(language_model_weight=0.0)
+    found = attention_search(Toy([0]), np.array([3]), options, Impossible())
+    assert found == attention_search(Toy([0]), np.array([3]), options)

@@ -26,7 +26,7 @@ class Table:
     def __init__(self, seed: int, sharpness: float = 1.5, blank: float = 0.0) -> None:
         self.rng = np.random.default_rng(seed)
         self.sharpness, self.blank = sharpness, blank
-        self.texts: list[tuple[int, ...]] = [()]
+        self.texts: list[tuple[int, ...] | None] = [()]
         self.weights: dict[tuple[int, ...], np.ndarray] = {}
         self.seed = seed
         self.joined = 0
@@ -37,12 +37,21 @@ class Table:
     def predict(self, states: np.ndarray, tokens: np.ndarray) -> np.ndarray:
         assert (tokens > 0).all()
         for state, token in zip(states.tolist(), tokens.tolist(), strict=True):
-            self.texts.append((*self.texts[state], token))
+            before = self.texts[state]
+            assert before is not None, "the state was forgotten"
+            self.texts.append((*before, token))
         return np.arange(len(self.texts) - len(states), len(self.texts))
 
     def join(self, frame: np.ndarray, states: np.ndarray) -> np.ndarray:
         self.joined += 1
-        return np.stack([self.log_probs(frame, self.texts[state]) for state in states])
+        texts = [self.texts[state] for state in states]
+        assert None not in texts, "a state was forgotten"
+        return np.stack([self.log_probs(frame, text) for text in texts if text is not None])
+
+    def keep(self, states: np.ndarray) -> None:
+        """What is asked for later has to be among these, or come from them."""
+        self.texts = [text if i in states else None for i, text in enumerate(self.texts)]
+        self.kept = len(states)
 
     def log_probs(self, frame: np.ndarray, text: tuple[int, ...]) -> np.ndarray:
         if text not in self.weights:
@@ -253,3 +262,41 @@ def test_options_out_of_range() -> None:
 def test_a_language_model_makes_a_beam_of_one_search() -> None:
     assert isinstance(search(Table(0), TransducerOptions(1)), GreedySearch)
     assert isinstance(search(Table(0), TransducerOptions(1), Bigram(0)), BeamSearch)
+
+
+def test_a_weight_of_nothing_is_no_language_model() -> None:
+    class Closed(Bigram):
+        """Holds most tokens for impossible, and 0 times that is no number."""
+
+        def scores(self, states: np.ndarray) -> np.ndarray:
+            found = super().scores(states).copy()
+            found[:, [0, 2]] = -np.inf
+            return found
+
+    frames = np.random.default_rng(0).standard_normal((4, WIDTH))
+    options = TransducerOptions(4, language_weight=0.0)
+    found = decode(frames, Table(0), options, Closed(0))
+    assert found == decode(frames, Table(0), options)
+    assert np.isfinite(found.score)
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_what_is_forgotten_changes_nothing(beam_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = np.random.default_rng(1).standard_normal((60, WIDTH)).astype(np.float32)
+    options = TransducerOptions(beam_size, max_symbols=2)
+    expected = decode(frames, Table(5), options)
+    monkeypatch.setattr("aural.decode.transducer.FORGET_FRAMES", 2)
+    table = Table(5)
+    found = search(table, options)
+    found.push(frames)
+    assert found.best() == expected
+    assert len(expected.tokens) > 10
+    assert table.kept <= 4 * beam_size
+    if isinstance(found, BeamSearch):
+        seen, waiting = 0, [next(iter(found._beams))]
+        while waiting[0].parent is not None:
+            waiting = [waiting[0].parent]
+        while waiting:
+            seen += 1
+            waiting += waiting.pop().after.values()
+        assert seen <= len(expected.tokens) + 8 * beam_size

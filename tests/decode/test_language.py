@@ -38,3 +38,20 @@ def test_the_same_beginning_has_one_state() -> None:
     both = Weighted([(Counting(1.0), 1.0)])
     states = both.advance(np.array([both.start()] * 2), np.array([2, 2]))
     assert states[0] == states[1]
+
+
+def test_a_scorer_of_weight_0_is_not_asked() -> None:
+    class Impossible:
+        tokens = 3
+
+        def start(self) -> int:
+            return 0
+
+        def scores(self, states: np.ndarray) -> np.ndarray:
+            return np.full((len(states), 3), -np.inf, np.float32)
+
+        def advance(self, states: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+            return states
+
+    both = Weighted([(Impossible(), 0.0)])
+    np.testing.assert_array_equal(both.scores(np.array([both.start()])), np.zeros((1, 3)))

@@ -153,6 +153,7 @@ def test_no_way_is_none() -> None:
         {"weights": np.array([np.nan, 0])},
         {"finals": np.zeros(3)},
         {"emissions": np.array([-1, -1])},
+        {"emissions": np.array([-1, -2])},
     ],
 )
 def test_graphs_that_are_none(wrong: dict) -> None:

@@ -1,5 +1,7 @@
 """What errors teach: planted confusions, kinds and faults are found, and no others."""
 
+import time
+
 import pytest
 
 from aural.data.utterance import Utterance
@@ -62,6 +64,36 @@ def test_kinds_of_written_words() -> None:
     assert dict(written_kinds("HELLO FROM NASA")) == dict.fromkeys(
         ("HELLO", "FROM", "NASA"), "other"
     )
+
+
+def test_a_word_is_wrong_where_it_stands_and_nowhere_else() -> None:
+    made = rows(("the cat saw the dog and the bird", "the cat saw a dog and the bird"))
+    found = {each.kind: each for each in kinds_of_words(made, plain)}
+    assert found["other"] == KindErrors("other", 3, 1, ("the",))
+    assert found["said once"].wrong == 0
+
+
+def test_words_that_the_sentence_normalises_otherwise() -> None:
+    def numbered(text: str) -> str:
+        return plain(text).replace("twenty one", "21")
+
+    made = [
+        score_row(
+            Utterance("u", "u.wav", "at twenty one Anna met Anna"),  # type: ignore[arg-type]
+            Outcome("u", "at 21 hanna met anna", duration=2.0),
+            numbered,
+        )
+    ]
+    found = {each.kind: (each.said, each.wrong) for each in kinds_of_words(made, numbered)}
+    assert found["name"] == (2, 1)
+    assert found["number"][1] == 0
+
+
+def test_a_long_text_takes_no_longer_a_word() -> None:
+    began = time.perf_counter()
+    text = "Word is here, Mr. Smith " * 5_000
+    assert sum(kind == "name" for _, kind in written_kinds(text)) == 9_999
+    assert time.perf_counter() - began < 5  # by the square it is thirty
 
 
 def test_errors_by_kind() -> None:

@@ -310,3 +310,13 @@ def test_what_is_not_hamas_is_told(tmp_path: Path) -> None:
         read_tokenizer(tmp_path / "g2p_vocab.json")
     with pytest.raises(InputError, match=r"nothing: can't be read"):
         read_container(tmp_path / "nothing")
+
+
+def test_tensors_that_share_bytes_take_no_more_memory_than_the_file(tmp_path: Path) -> None:
+    """1024 of them, each the whole file: 64 GB of float32, from 32 MB."""
+    size = 1 << 20
+    many = [(f"{i}", 1, (size // 2,), 0, size) for i in range(1024)]
+    path = tmp_path / "x.hama"
+    path.write_bytes(container(*many, data=bytes(size)))
+    with pytest.raises(InputError, match="share bytes"):
+        read_container(path)

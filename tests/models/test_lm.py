@@ -13,7 +13,7 @@ from aural import models
 from aural.decode.kneser_ney import estimate
 from aural.decode.language import LanguageModel, TokenScorer
 from aural.decode.rescore import text_log_probs
-from aural.errors import InputError
+from aural.errors import InputError, UnknownName
 from aural.models import lm
 from aural.models.lm.network import TransformerXL, sinusoids
 from aural.nn.exported import Exported, FeatureOptions, export
@@ -268,3 +268,9 @@ def test_what_can_not_be(tokenizer: Tokenizer, tmp_path: Path) -> None:
         models.load(f"lm@{saved(tmp_path, network, tokenizer)}", device="cpu")
     with pytest.raises(InputError, match="float32"):
         models.load(f"lm@{tmp_path}", device="cpu", compute_type="int8")
+    from aural.models.lm import capability
+
+    with pytest.raises(UnknownName, match="auto, cpu, cuda"):
+        capability.NeuralLanguageModel(
+            network_of("test", tokens=tokenizer.size), tokenizer, device="tpu"
+        )

@@ -179,7 +179,12 @@ def test_the_paper_s_sizes() -> None:
     """Chan et al.: BiLSTMs of 256 each way, two LSTMs of 512, eight frames a state."""
     network = build(VARIANTS["las"].config)
     assert [layer.onward[0].hidden_size for layer in network.encoder.layers] == [256] * 4
-    assert [layer.onward[0].input_size for layer in network.encoder.layers] == [80, 1024, 1024, 1024]
+    assert [layer.onward[0].input_size for layer in network.encoder.layers] == [
+        80,
+        1024,
+        1024,
+        1024,
+    ]
     assert [cell.hidden_size for cell in network.decoder.cells] == [512, 512]
     assert VARIANTS["las"].config.reduction == 8
 

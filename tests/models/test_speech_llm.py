@@ -97,9 +97,12 @@ def test_what_is_kept_of_a_frozen_encoder_changes_nothing(examples: Path, config
     features, lengths = heard(examples, network)
     first = network(features, lengths, TEXTS)[0]
     kept = [network(features, lengths, TEXTS, ("one", "two"))[0] for _ in range(2)]
-    swapped = network(features.flip(0) * 0, lengths.flip(0), TEXTS[::-1], ("two", "one"))[0]
+    swapped = network(features.flip(0), lengths.flip(0), TEXTS[::-1], ("two", "one"))[0]
     assert kept[0].item() == kept[1].item() == pytest.approx(first.item(), rel=1e-6)
     assert swapped.item() == pytest.approx(first.item(), rel=1e-6)
+    other = network.heard(features * 0, lengths, ("one", "two"))[0]
+    assert torch.equal(other, network.heard(features * 0, lengths)[0])
+    assert not torch.allclose(other, network.heard(features, lengths)[0])
 
 
 @pytest.mark.parametrize("training", ["frozen", "lora", "full"])
@@ -126,6 +129,28 @@ def test_only_what_is_trained_has_gradients_and_is_kept(
     assert other.eval()(features, lengths, TEXTS)[0].item() == pytest.approx(
         network.eval()(features, lengths, TEXTS)[0].item(), rel=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"encoder": 5},
+        {"downsample_rate": 2.0},
+        {"projector_dim": 10**9},
+        {"lora_rank": True},
+        {"experts": 0},
+        {"max_new_tokens": 10**6},
+    ],
+)
+def test_values_that_are_none(config: Config, changes: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=f"{next(iter(changes))} is"):
+        replace(config, **changes)
+
+
+def test_a_projector_too_large_is_not_built(config: Config) -> None:
+    wide = replace(config, projector="adapters", projector_dim=1 << 16, experts=1024)
+    with pytest.raises(InputError, match="give less projector_dim"):
+        projector(wide, 1 << 14, 4096, 1.0)
 
 
 def test_weights_of_another_network_are_refused(config: Config) -> None:
@@ -329,6 +354,11 @@ def test_tiny_audio_with_a_wrong_encoder_dim_names_both(tiny_llama: Path, tmp_pa
         {"audio_downsample_rate": "five"},
         {"text_model_id": 3},
         {"max_new_tokens": -1},
+        {"encoder_dim": math.inf},
+        {"projector_hidden_dim": [2]},
+        {"projector_hidden_dim": 10**9},
+        {"projector_hidden_dim": 25},
+        {"audio_model_id": "random:random:log-mel"},
         {"projector_hidden_dim": None, "encoder_dim": None},
     ],
 )

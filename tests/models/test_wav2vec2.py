@@ -240,7 +240,7 @@ def test_keys_of_no_meaning_are_passed_over_and_unknown_networks_refused(tmp_pat
     with pytest.raises(InputError, match="add_adapter"):
         wav2vec2.read_config(tmp_path)
     path.write_text(json.dumps({**written, "hidden_size": "wide"}))
-    with pytest.raises(InputError, match="wrong type"):
+    with pytest.raises(InputError, match="d_model is 'wide'; give a whole number"):
         wav2vec2.read_config(tmp_path)
     path.write_text(json.dumps({**written, "hidden_act": "mish"}))
     with pytest.raises(UnknownName, match="mish"):

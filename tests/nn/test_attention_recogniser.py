@@ -17,6 +17,7 @@ from aural.models import whisper
 from aural.models.seq2seq import VARIANTS, Config, build
 from aural.nn.attention_recogniser import AttentionRecogniser, side_by_side
 from aural.nn.exported import Exported, FeatureOptions, export
+from aural.nn.recogniser import BATCH_WINDOWS
 from aural.nn.sound_encoder import probe
 from aural.text.tokens import Tokenizer
 from aural.train.batch import Batch
@@ -229,3 +230,29 @@ def test_its_encoder_stands_before_other_networks(trained: Path) -> None:
     encoder = models.family("seq2seq").sound_encoder(trained, entry.config, entry.name)
     found = probe(encoder)
     assert (found.width, found.frame_rate) == (16, 25.0)
+
+
+def test_threads_are_as_asked_and_put_back(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    found = models.load(f"seq2seq@{trained}", Recogniser, threads=3)
+    found.recognise([said("low")], DecodingOptions())
+    assert asked == [3, torch.get_num_threads()]
+
+
+def test_many_windows_are_heard_a_few_at_a_time(
+    recogniser: AttentionRecogniser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    encode = recogniser.network.encode
+
+    def counted(features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        sizes.append(len(features))
+        return encode(features, lengths)
+
+    monkeypatch.setattr(recogniser.network, "encode", counted)
+    texts = [*TEXTS, *TEXTS]
+    found = recogniser.recognise([said(text) for text in texts])
+    assert max(sizes) <= BATCH_WINDOWS
+    alone = [recogniser.recognise([said(text)])[0].segment.text for text in TEXTS]
+    assert [each.segment.text for each in found] == alone * 2

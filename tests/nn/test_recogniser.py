@@ -13,7 +13,7 @@ from aural.nn.recogniser import (
     CTCRecogniser,
     DecodingOptions,
     FrameScorer,
-    _batches,
+    batches,
     compression_ratio,
 )
 from aural.text.tokens import Tokenizer
@@ -79,7 +79,7 @@ def test_words_with_their_times() -> None:
     assert (found.segment.text, found.segment.words) == (" ab", ())
 
 
-def test_batches_are_of_like_length_and_change_nothing() -> None:
+def testbatches_are_of_like_length_and_change_nothing() -> None:
     network = Spoken()
     model = recogniser(network)
     windows = [sound([2] * n + [0, 3]) for n in (40, 3, 1, 50, 2)] + [np.zeros(4, np.float32)]
@@ -89,9 +89,9 @@ def test_batches_are_of_like_length_and_change_nothing() -> None:
     assert together[-1].segment.text == ""
     assert together[-1].segment.avg_logprob == 0.0
     assert model.recognise([]) == []
-    assert list(_batches([2, 0, 1], [50.0, 70.0, 10.0])) == [[2, 0], [1]]
-    assert [len(b) for b in _batches(list(range(40)), [1.0] * 40)] == [16, 16, 8]
-    assert list(_batches([0], [500.0])) == [[0]]
+    assert list(batches([2, 0, 1], [50.0, 70.0, 10.0])) == [[2, 0], [1]]
+    assert [len(b) for b in batches(list(range(40)), [1.0] * 40)] == [16, 16, 8]
+    assert list(batches([0], [500.0])) == [[0]]
 
 
 def test_frame_scores() -> None:

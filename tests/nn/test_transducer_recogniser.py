@@ -17,7 +17,7 @@ from aural.errors import InputError, UnknownName
 from aural.models.transducer import VARIANTS, build
 from aural.nn.exported import Exported, FeatureOptions, export
 from aural.nn.recogniser import DecodingOptions
-from aural.nn.transducer_recogniser import NetworkJoiner, final_words
+from aural.nn.transducer_recogniser import NetworkJoiner, TransducerRecogniser, final_words
 from aural.text.tokens import Tokenizer
 from aural.types import PartialResult, Recogniser, StreamingRecogniser, StreamOptions
 
@@ -191,6 +191,10 @@ def test_what_is_refused(recogniser: Recogniser, tmp_path: Path, speech: np.ndar
             stream.push(samples)
     with pytest.raises(UnknownName, match="this install has: en"):
         recogniser.check(replace(GREEDY, language="fr"))
+    if isinstance(recogniser, TransducerRecogniser):
+        for given in ({"beam_size": 300}, {"language_model_weight": -1.0}, {"hotwords": "a"}):
+            with pytest.raises(InputError, match=next(iter(given))):
+                recogniser.check(replace(GREEDY, **given))
     for values in ({"chunk_seconds": -1.0}, {"look_ahead_seconds": 99.0}, {"beam_size": 0}):
         with pytest.raises(InputError, match=next(iter(values))):
             StreamOptions(**values)  # type: ignore[arg-type]

@@ -112,6 +112,35 @@ def test_words_heard_again_are_not_written_twice() -> None:
     assert beyond([], final) == []
 
 
+def test_a_word_said_twice_is_written_twice() -> None:
+    """A hearer that makes no mistakes, of digits at random: one in ten is the digit before it."""
+    digits = np.random.default_rng(0).integers(0, 10, 300)
+    truth = [Word(i + 0.1, i + 0.8, f" {digit}") for i, digit in enumerate(digits.tolist())]
+
+    def hear(samples: np.ndarray, before: str) -> list[Word]:
+        begin, end = samples[0] / RATE, (samples[-1] + 1) / RATE
+        inside = [word for word in truth if word.start >= begin and word.end <= end]
+        return [Word(word.start - begin, word.end - begin, word.text) for word in inside]
+
+    stream = AgreementStream(hear, RATE)
+    for piece in np.split(np.arange(RATE * 300, dtype=np.float32), 1200):
+        stream.push(piece)
+    (last,) = stream.finish()
+    lost = len(truth) - len(last.words)
+    # Where the window was cut between the two, the second may be what is left of the first.
+    doubled = np.flatnonzero(digits[1:] == digits[:-1]).size
+    assert doubled > 20
+    assert 0 <= lost <= 3
+    final = said(("no", 0.1, 0.5))
+    heard = said(("no", 0.1, 0.5), ("no", 0.6, 1.0))
+    assert texts(beyond(heard, final)) == ["no"]
+    final, heard = said(("cap", 0.0, 0.3)), said(("cup", 0.0, 0.2), ("cap", 0.3, 0.5))
+    assert texts(beyond(heard, final)) == []
+    final = said(("a", 0.0, 0.1), ("no", 0.2, 0.5))
+    heard = said(("the", 0.0, 0.1), ("no", 0.2, 0.5), ("no", 0.6, 0.9))
+    assert texts(beyond(heard, final)) == ["no"], "though the word before it is heard anew"
+
+
 def test_final_words_only_grow_whatever_is_heard() -> None:
     rng = np.random.default_rng(0)
 
@@ -135,3 +164,15 @@ def test_options_and_samples_that_are_none() -> None:
     stream = AgreementStream(Script(), RATE)
     with pytest.raises(InputError, match="a window is"):
         stream.push(np.zeros((2, 5), np.float32))
+
+
+def test_a_minute_at_once_is_heard_in_windows_that_are_allowed() -> None:
+    sizes: list[int] = []
+
+    def hear(samples: np.ndarray, before: str) -> list[Word]:
+        sizes.append(samples.size)
+        return []
+
+    results = AgreementStream(hear, RATE, AgreementOptions(1.0, 15.0)).push(second(60))
+    assert len(results) == len(sizes) == 60
+    assert max(sizes) <= 16 * RATE

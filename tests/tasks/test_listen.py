@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import numpy as np
@@ -146,7 +147,7 @@ def test_a_run_of_nothing_written_ends_an_utterance() -> None:
 
 
 def test_a_gate_closes_only_after_the_whole_silence() -> None:
-    gate = SpeechGate(Detector(), ListenOptions(end_silence_seconds=0.3))
+    gate = SpeechGate(Detector(), ListenOptions(end_silence_seconds=0.3), RATE)
     loud, still = np.ones(1536, np.float32), np.zeros(1536, np.float32)
     taken = [
         gate.push(each) for each in (still, loud, still, still, loud, still, still, still, still)
@@ -156,6 +157,23 @@ def test_a_gate_closes_only_after_the_whole_silence() -> None:
     assert not any(each.closes for each in taken[:-1])
     assert taken[-1].closes
     assert gate.push(still).samples == ()
+
+
+def test_a_gate_before_a_recogniser_of_another_rate() -> None:
+    class Once(Detector):
+        heard = 0
+
+        def push(self, samples: np.ndarray) -> np.ndarray:
+            self.heard += samples.size
+            return super().push(samples)
+
+    detector = Once()
+    gate = SpeechGate(detector, ListenOptions(), 8000)
+    assert gate.block == 768
+    passed = [gate.push(np.full(768, 0.5, np.float32)) for _ in range(10)]
+    assert detector.heard == pytest.approx(10 * 1536, abs=1536)
+    assert any(each.opens for each in passed)
+    assert sum(part.size for each in passed for part in each.samples) == 10 * 768
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +239,9 @@ def test_what_can_not_be_is_refused(clip: Audio) -> None:
         ({"vad_threshold": 1.0}, "vad_threshold is 1"),
         ({"step_seconds": 99.0}, "step_seconds is 99"),
         ({"chunk_seconds": -1.0}, "chunk_seconds is -1"),
+        ({"chunk_seconds": 1.0}, r"agreement can't follow chunk_seconds \(1.0\); leave it out"),
+        ({"look_ahead_seconds": 0.0}, "agreement can't follow look_ahead_seconds"),
+        ({"raw_rate": 8000}, "no raw sound can't follow raw_rate"),
     ):
         with pytest.raises(InputError, match=message):
             listen(clip, model="whisper/tiny.en", threads=1, **values)  # type: ignore[arg-type]
@@ -231,3 +252,43 @@ def test_what_can_not_be_is_refused(clip: Audio) -> None:
         recognition_stream(nobody, "x", "fast", {}, None, None)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="x is no Recogniser"):
         recognition_stream(nobody, "x", "auto", {}, None, None)  # type: ignore[arg-type]
+
+
+def test_what_a_chunk_wise_model_can_not_follow_is_refused(
+    clip: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = SimpleNamespace(sample_rate=8000, languages=("en",), stream=lambda _: Counter())
+    monkeypatch.setattr("aural.models.load", lambda *_, **__: one)
+    for source, values, message in (
+        (clip, {"language": "nl"}, "unknown language 'nl'; this install has: en"),
+        (clip, {"step_seconds": 2.0}, "a chunk-wise model can't follow step_seconds"),
+        (clip, {"window_seconds": 20.0}, "a chunk-wise model can't follow window_seconds"),
+        (clip, {"vad_threshold": 0.5}, "endpoint 'blank' can't follow vad_threshold"),
+        ("-", {"channel": 1}, r"'-' has one channel and can't follow channel \(1\)"),
+        ("mic:3", {"channel": 0}, "'mic:3' has one channel"),
+    ):
+        with pytest.raises(InputError, match=message):
+            listen(source, model="x", endpoint="blank", **values)  # type: ignore[arg-type]
+    listen(clip, model="x", endpoint="blank", language="en")
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(InputError, match="standard input is closed"):
+        listen("-", model="x", endpoint="blank")
+
+
+@pytest.mark.parametrize(("source", "code"), [("mic", 0), ("-", 1), ("x.wav", 1)])
+def test_what_was_said_before_an_interrupt_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch, source: str, code: int
+) -> None:
+    from aural.cli.commands.listen import command
+
+    def interrupted() -> Iterator[np.ndarray]:
+        yield speech_and_silence()[: 40 * 1536]
+        raise KeyboardInterrupt
+
+    def events(source: str, **given: object) -> Listening:
+        return Listening(interrupted(), Counter(), RATE, ListenOptions(), Detector())
+
+    monkeypatch.setattr("aural.tasks.listen.listen", events)
+    done = CliRunner().invoke(command, [source])
+    assert done.stdout.startswith("w0\n" if code and source != "-" else "w0 w1\n")
+    assert done.exit_code == code

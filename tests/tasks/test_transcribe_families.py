@@ -9,6 +9,7 @@ import torch
 from click.testing import CliRunner
 
 from aural import models
+from aural.audio.resample import resample
 from aural.cli.main import cli
 from aural.errors import InputError, UnknownName
 from aural.models import audio_rnn
@@ -61,6 +62,21 @@ def test_a_network_of_ones_own_transcribes(own: str, recording: Path) -> None:
     assert transcribe(silence, model=own, threads=1).segments == ()
 
 
+def test_a_network_of_8000_hz_hears_8000_hz(tmp_path: Path, recording: Path) -> None:
+    config = audio_rnn.VARIANTS["test"].config
+    torch.manual_seed(0)
+    features = FeatureOptions(n_mels=8, sample_rate=8000)
+    about = Exported("audio_rnn", asdict(config), features, LETTERS, "en")
+    export(tmp_path, audio_rnn.build(config), about)
+    model = f"audio_rnn@{tmp_path}"
+    recogniser = models.load(model, Recogniser)
+    assert recogniser.sample_rate == 8000
+    (window,) = transcribe_segments(recording, model=model).windows()
+    heard = resample(window.samples, 16000, 8000)
+    (expected,) = recogniser.recognise([heard], DecodingOptions())
+    assert transcribe(recording, model=model, threads=1).text == expected.segment.text.strip()
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
@@ -69,6 +85,8 @@ def test_a_network_of_ones_own_transcribes(own: str, recording: Path) -> None:
         ({"best_of": 3}, "can't follow best_of"),
         ({"initial_prompt": "Hm."}, "can't follow initial_prompt"),
         ({"beam_size": 0}, "beam_size is 0; give 1 to"),
+        ({"vad_filter": False, "vad_threshold": 0.6}, "nothing without vad_filter; leave it out"),
+        ({"language_model_weight": 0.9}, "is 0.9; give a language_model too"),
         ({"hotwords": "zzz"}, "the hotword 'zzz' can't be written"),
         ({"language_model": "no.arpa"}, "no.arpa: can't be read"),
     ],

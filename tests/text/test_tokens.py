@@ -78,6 +78,10 @@ def test_any_text_comes_back_in_its_own_characters(text: str) -> None:
         {"kind": "words", "symbols": [["a"]], "unknown": ""},
         {"kind": "words", "symbols": ["a"], "unknown": "b"},
         {"kind": ["words"], "symbols": ["a"], "unknown": ""},
+        {"kind": "words", "symbols": ["a"], "unknown": []},
+        {"kind": "words", "symbols": ["a"], "unknown": None},
+        {"kind": "words", "symbols": ["a\ud800"], "unknown": ""},
+        {"kind": "pieces", "symbols": ["a", "b" * 257], "unknown": ""},
         {"kind": "words", "symbols": ["a"], "unknown": "", "code": "x"},
     ],
 )

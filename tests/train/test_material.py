@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from aural.data.split import SplitOptions
-from aural.errors import InputError, UnknownName
+from aural.errors import AudioError, InputError, UnknownName
 from aural.train.material import DataOptions, Material, TokenOptions, gather
 
 TEST = SplitOptions(test=("s0",), validation=("s1",))
@@ -66,6 +66,15 @@ def test_shuffled_training_hears_another(manifest: Callable[..., str]) -> None:
     material = gather(options, 1)
     assert all(Path(str(each.audio)).name != each.id for each in material.part("train"))
     assert all(Path(str(each.audio)).name == each.id for each in material.part("test"))
+
+
+def test_a_recording_that_is_not_there_is_named(manifest: Callable[..., str]) -> None:
+    path = Path(manifest(CLIPS))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps({**line, "duration": 0.5}) + "\n" for line in lines))
+    (path.parent / "s1-0.wav").unlink()
+    with pytest.raises(AudioError, match=r"s1-0\.wav: can't be read: No such file"):
+        gather(DataOptions(str(path), split=TEST), 0).about()
 
 
 def test_without(manifest: Callable[..., str]) -> None:

@@ -1,5 +1,6 @@
 """What is on the disk is whole or passed over."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -53,6 +54,43 @@ def test_a_damaged_one_is_passed_over_for_the_one_before(tmp_path, name, damage)
         file.unlink()
     with pytest.warns(CheckpointWarning, match=f"step-00000010/{name}.*before it is taken"):
         assert checkpoint.newest(tmp_path) == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda written: written["sha256"].pop("state.safetensors"), "hashes other files"),
+        (lambda written: written["sha256"].update({"/dev/zero": ""}), "hashes other files"),
+        (lambda written: written["numbers"].update(step=7), "is of step 7"),
+        (lambda written: written["numbers"].pop("step"), "is of step None"),
+        (lambda written: written["numbers"].update(metrics={"wer": "low"}), "metrics are no num"),
+        (lambda written: written["numbers"].update(more="x" * (1 << 20)), "can't be read"),
+    ],
+)
+def test_numbers_that_fit_their_hash_and_no_checkpoint(tmp_path, change, message):
+    save(tmp_path, 5)
+    file = save(tmp_path, 10) / "state.json"
+    written = json.loads(file.read_text())
+    change(written)
+    plain = json.dumps(written["numbers"], sort_keys=True)
+    written["sha256"]["numbers"] = hashlib.sha256(plain.encode()).hexdigest()
+    file.write_text(json.dumps(written))
+    with pytest.warns(CheckpointWarning, match=message):
+        assert checkpoint.newest(tmp_path) == 5
+
+
+def test_a_full_disk_is_an_error_of_the_system(tmp_path):
+    resource = pytest.importorskip("resource")
+    save(tmp_path, 5)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    large = Checkpoint(10, {"a": torch.zeros(5000)}, {}, {})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"step-00000010: can't be written"):
+            checkpoint.save(tmp_path, large)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert checkpoint.newest(tmp_path) == 5
 
 
 def test_if_all_are_damaged_nothing_is_begun_anew(tmp_path):

@@ -5,6 +5,7 @@ import json
 import math
 import random
 import weakref
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 
@@ -284,6 +285,44 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(tmp_path):
     lines = [line for line in read_metrics(tmp_path) if line["kind"] == "skipped"]
     assert [(line["step"], line["in_row"]) for line in lines] == [(3, 1), (4, 2), (6, 1)]
     assert lines[0]["ids"] == [*batch(200, 5).ids, *batch(201, 3).ids]
+
+
+def test_a_part_that_is_not_finite_is_kept_as_unknown(tmp_path):
+    """Gone on with, too: a mean with it in it has no value, the next has one."""
+
+    def of(net: nn.Module, given: Batch) -> Losses:
+        losses = objective(net, given)
+        odd = torch.tensor(math.inf if given.ids[0] == "u100-0" else 1.0)
+        return Losses(losses.total, losses.weight, {"odd": odd})
+
+    for steps in (3, 8):  # the first ends in between: its settings are those of the second
+        source = given_steps(lambda step, last=steps: Batches(1).step_batches(step)[step >= last :])
+        with suppress(InputError):
+            fit(network(), of, source, options(8, checkpoint_every=3), Run(tmp_path))
+    lines = [line["odd"] for line in read_metrics(tmp_path) if line["kind"] == "train"]
+    assert lines[0] is None
+    assert lines[1] > 0
+
+
+def test_a_checkpoint_of_other_fields_is_refused(tmp_path):
+    train(tmp_path, 5)
+    last = checkpoint.path_of(tmp_path / "checkpoints", 5)
+    kept = checkpoint.read(last)
+    checkpoint.save(last.parent, replace(kept, numbers={**kept.numbers, "mood": 1}))
+    with pytest.raises(InputError, match=r"is another version's, as mood tells"):
+        train(tmp_path, 5)
+
+
+def test_the_best_of_nothing_can_not_be_taken(tmp_path):
+    chosen = options(4, monitor="error", take="best", validate_every=2)
+    with pytest.raises(InputError, match=r"nothing is judged on the way; hold out a validation"):
+        fit(network(), objective, Batches(), chosen, Run(tmp_path / "a"))
+    assert not (tmp_path / "a").exists()
+    with pytest.raises(TrainingError, match=r"error was not finite in any judgement"):
+        fit(
+            network(), objective, Batches(), chosen, Run(tmp_path / "b"),
+            lambda net, step: {"error": math.nan},
+        )  # fmt: skip
 
 
 def test_so_many_in_a_row_end_the_run_and_name_utterances(tmp_path):

@@ -1,24 +1,31 @@
-"""Runs as programs: killed and gone on with, and as two processes under torchrun."""
+"""Runs in processes of their own: killed and gone on with, and as two under torchrun's agent.
 
+All are forked from one that has imported torch and run nothing: an import takes longer than a run.
+"""
+
+import multiprocessing
 import os
 import random
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
+import trainee
 from safetensors.torch import load_file
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from trainee import train
 
 from aural.train import checkpoint
 from aural.train.distributed import TrainingError
 from aural.train.run import read_metrics
 
-TRAINEE = str(Path(__file__).with_name("trainee.py"))
+FORKING = multiprocessing.get_context("forkserver")
 TIMED = {"seconds", "sound_per_second"}
 
 
@@ -29,14 +36,27 @@ def whole_run(tmp_path_factory):
     return directory, train(directory, 30, log_every=1)
 
 
-def start(*arguments: object, launcher: tuple[str, ...] = (), **told: object) -> subprocess.Popen:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "error"}
-    environment |= {name: str(value) for name, value in told.items()}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    command = [sys.executable, *launcher, TRAINEE, *map(str, arguments)]
-    return subprocess.Popen(
-        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+@pytest.fixture(scope="module", autouse=True)
+def _imported_once():
+    FORKING.set_forkserver_preload(["trainee", "accelerate"])
+
+
+def start(said: Path, *arguments: object, **told: object) -> BaseProcess:
+    """A run whose stderr goes to the file, with these variables in its environment."""
+    variables = {name: str(value) for name, value in told.items()}
+    process = FORKING.Process(target=trained, args=(said, [*map(str, arguments)], variables))
+    process.start()
+    return process
+
+
+def trained(said: Path, arguments: list[str], variables: Mapping[str, str]) -> None:
+    os.environ.update(variables)
+    os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT), 2)
+    os._exit(trainee.main(arguments))
+
+
+def under_torchrun(arguments: list[str]) -> int:
+    return trainee.main(arguments)
 
 
 def free_port() -> int:
@@ -45,10 +65,22 @@ def free_port() -> int:
         return sock.getsockname()[1]
 
 
-def wait_for_step(process: subprocess.Popen, directory: Path, step: int) -> None:
+@contextmanager
+def signals_kept() -> Iterator[None]:
+    """The agent sets handlers and leaves them."""
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) != handler:
+                signal.signal(number, handler)
+
+
+def wait_for_step(process: BaseProcess, directory: Path, step: int) -> None:
     deadline = time.monotonic() + 60
     while not any(line["step"] >= step for line in read_metrics(directory)):
-        assert process.poll() is None, process.communicate()
+        assert process.is_alive()
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
@@ -84,11 +116,11 @@ def differ(one: Path, other: Path) -> float:
 def test_killed_at_a_random_step_and_gone_on_with_is_the_same_to_the_bit(tmp_path, whole_run):
     directory, result = whole_run
     step = random.SystemRandom().randint(1, 28)
-    process = start(tmp_path, "--pause", 0.02, "--log-every", 1)
+    process = start(tmp_path / "said", tmp_path, "--pause", 0.02, "--log-every", 1)
     wait_for_step(process, tmp_path, step)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert 30 not in checkpoint.steps(tmp_path / "checkpoints")
 
     resumed = train(tmp_path, 30, log_every=1)
@@ -102,10 +134,14 @@ def test_killed_at_a_random_step_and_gone_on_with_is_the_same_to_the_bit(tmp_pat
 def test_two_processes_learn_what_one_does(tmp_path, whole_run):
     """Three batches a step are shared unevenly; dropout and running statistics are on."""
     directory, _ = whole_run
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    process = start(tmp_path, "--parallel", "ddp", "fsdp", "--log-every", 1, launcher=launcher)
-    _, errors = process.communicate(timeout=90)
-    assert process.returncode == 0, errors
+    config = LaunchConfig(
+        min_nodes=1, max_nodes=1, nproc_per_node=2, run_id="two", max_restarts=0,
+        rdzv_backend="c10d", rdzv_endpoint="localhost:0", monitor_interval=0.1,
+        start_method="forkserver",
+    )  # fmt: skip
+    arguments = [str(tmp_path), "--parallel", "ddp", "fsdp", "--log-every", "1"]
+    with signals_kept():
+        assert elastic_launch(config, under_torchrun)(arguments) == {0: 0, 1: 0}
     for parallel in ("ddp", "fsdp"):
         assert differ(tmp_path / parallel, directory) < 1e-6
         for ours, theirs in zip(
@@ -119,14 +155,18 @@ def test_a_killed_process_ends_the_other_and_one_can_go_on_alone(tmp_path, whole
     directory, _ = whole_run
     told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "WORLD_SIZE": 2}
     arguments = (tmp_path, "--pause", 0.05, "--log-every", 1, "--timeout", 10)
-    first, second = (start(*arguments, RANK=rank, LOCAL_RANK=rank, **told) for rank in range(2))
+    first, second = (
+        start(tmp_path / f"said-{rank}", *arguments, RANK=rank, LOCAL_RANK=rank, **told)
+        for rank in range(2)
+    )
     wait_for_step(first, tmp_path, 7)
     killed = time.monotonic()
-    second.send_signal(signal.SIGKILL)
-    _, errors = first.communicate(timeout=60)
-    second.communicate()
+    second.kill()
+    first.join(60)
+    second.join()
     assert time.monotonic() - killed < 10
-    assert first.returncode == TrainingError.exit_code
+    assert first.exitcode == TrainingError.exit_code
+    errors = (tmp_path / "said-0").read_text()
     lines = [line for line in errors.splitlines() if "Warning: find_unused" not in line]
     assert re.fullmatch(
         r"TrainingError: process 0 of 2 waits in vain after step \d+: another one has ended or "

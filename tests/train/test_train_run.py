@@ -56,6 +56,26 @@ def test_a_folder_of_other_settings_or_data_is_refused(finished):
         run.check(read(finished, "config.json")["train"])
 
 
+def test_a_long_value_that_differs_is_cut_short(finished):
+    run = Run(finished, {"model": "tiny"}, {"fingerprint": ["x"] * 5000})
+    with pytest.raises(InputError, match=r"'x', \.\.\. here") as caught:
+        run.check(read(finished, "config.json")["train"])
+    assert len(str(caught.value)) < 500
+
+
+def test_checkpoints_of_nobody_knows_what_are_not_gone_on_with(tmp_path):
+    train(tmp_path, 4)
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(InputError, match=r"config\.json is missing; give another directory"):
+        train(tmp_path, 4)
+
+
+@pytest.mark.parametrize("line", ["[1]", "3", '{"kind": "train"}', '{"step": "x"}'])
+def test_lines_that_are_none_of_ours_end_the_metrics(tmp_path, line):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "kind": "train"}\n' + line + "\n")
+    assert read_metrics(tmp_path) == [{"step": 1, "kind": "train"}]
+
+
 def test_another_machine_may_go_on(finished):
     settings = read(finished, "config.json")["train"]
     settings["machine"] = {"device": "cuda", "parallel": "fsdp"}

@@ -1,14 +1,9 @@
-"""A small network, data and objective to train on, here or as a program of its own:
-
-    python trainee.py DIRECTORY [--steps N] [--pause SECONDS] [--parallel ddp|fsdp] ...
-
-It prints the process's number and rank before it trains, and as an error of aural its message.
-"""
+"""A small network, data and objective to train on, here or in a process of its own (`main`)."""
 
 import argparse
-import os
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import torch
@@ -112,7 +107,7 @@ def train(directory: Path, steps: int, pause: float = 0.0, count: int = 3, **cha
     return fit(network(), objective, Batches(count, pause), chosen, run, validate=judge)
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=Path)
     parser.add_argument("--steps", type=int, default=30)
@@ -120,8 +115,8 @@ def main() -> int:
     parser.add_argument("--timeout", type=float, default=20.0)
     parser.add_argument("--parallel", nargs="+", default=["ddp"])
     parser.add_argument("--log-every", type=int, default=4)
-    given = parser.parse_args()
-    print(f"rank {os.environ.get('RANK', '0')} is {os.getpid()}", flush=True)
+    given = parser.parse_args(arguments)
+    warnings.simplefilter("error")
     try:
         for parallel in given.parallel:
             machine = MachineOptions("cpu", parallel, given.timeout)
@@ -131,7 +126,3 @@ def main() -> int:
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
         return error.exit_code
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

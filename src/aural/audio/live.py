@@ -40,7 +40,8 @@ def microphone_pieces(device: str, sample_rate: int) -> Iterator[np.ndarray]:
     """What a microphone hears until the iterator is closed; device "" is the system's own, else a
     number or part of a name.
 
-    Raises MissingExtra without sounddevice, InputError where there is no such microphone.
+    Raises MissingExtra without sounddevice, InputError where there is no such microphone, and where
+    it is taken away.
     """
     try:
         import sounddevice
@@ -57,7 +58,10 @@ def microphone_pieces(device: str, sample_rate: int) -> Iterator[np.ndarray]:
         raise InputError(f"the microphone {device!r} can't be opened: {error}") from error
     with stream:
         while True:
-            samples, _ = stream.read(round(MICROPHONE_SECONDS * sample_rate))
+            try:
+                samples, _ = stream.read(round(MICROPHONE_SECONDS * sample_rate))
+            except sounddevice.PortAudioError as error:
+                raise InputError(f"the microphone {device!r} is gone: {error}") from error
             yield np.clip(np.nan_to_num(samples[:, 0]), -1.0, 1.0)
 
 

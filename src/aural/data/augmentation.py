@@ -55,6 +55,7 @@ class AugmentOptions:
         if any(self.rt60):
             Room(self.rt60)
         Gain(self.gain_db)
+        AddColouredNoise(tuple(COLOURS), self.snr_db)
 
     @property
     def on_samples(self) -> bool:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from aural.text.tokens import Tokenizer
 
 MAX_HELD_BYTES = 1 << 30
+LONGER = 1.5
+"""How much longer than stated a recording may be: some headers are estimates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +61,8 @@ class Examples:
     durations: seconds of each, as recorded. Samples are held in memory where they are distorted
     anew each time, features where they are not, up to max_bytes of either.
 
-    Raises InputError where a text has no token, AudioError where a recording can't be read.
+    Raises InputError where a text has no token or a recording lasts much longer than stated,
+    AudioError where one can't be read.
     """
 
     def __init__(
@@ -111,12 +114,12 @@ class Examples:
             plain = self._held.get(f"features {utterance.id}", lambda: self._features(utterance))
             return augmenter.on_features(plain, rng)
         rate = self._options.sample_rate
-        samples = self._held.get(f"samples {utterance.id}", lambda: samples_of(utterance, rate))
+        samples = self._held.get(f"samples {utterance.id}", lambda: _as_told(utterance, rate))
         features = self._options.features(augmenter.on_samples(samples, rng))
         return augmenter.on_features(features, rng)
 
     def _features(self, utterance: Utterance) -> np.ndarray:
-        return self._options.features(samples_of(utterance, self._options.sample_rate))
+        return self._options.features(_as_told(utterance, self._options.sample_rate))
 
 
 def samples_of(utterance: Utterance, sample_rate: int) -> np.ndarray:
@@ -125,6 +128,18 @@ def samples_of(utterance: Utterance, sample_rate: int) -> np.ndarray:
         return read(sound_of(utterance), sample_rate=sample_rate).samples
     except AudioError as error:
         raise type(error)(named(utterance, error)) from error
+
+
+def _as_told(utterance: Utterance, sample_rate: int) -> np.ndarray:
+    """As samples_of; InputError where it lasts much longer than what batches are made by."""
+    samples = samples_of(utterance, sample_rate)
+    seconds, told = len(samples) / sample_rate, utterance.duration
+    if told is not None and seconds > LONGER * told + 0.5:
+        raise InputError(
+            f"{utterance.id}: lasts {seconds:.1f} s, and {told:.1f} s by its manifest; write the "
+            "true duration, or none, or an offset where a part is meant"
+        )
+    return samples
 
 
 def duration_of(utterance: Utterance) -> float:

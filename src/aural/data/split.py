@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 import numpy as np
 
@@ -35,6 +36,8 @@ class SplitOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise InputError(f"seed is {self.seed}; give 0 or more")
         for name in ("test_share", "validation_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; give 0 to below 1")
@@ -56,7 +59,7 @@ def column(utterance: Utterance, name: str) -> str:
     """The value of a column: id, speaker, language, text (its words, whatever their case and signs)
     or one of the metadata; "" where it has none."""
     if name == "text":
-        return " ".join(re.findall(r"\w+", utterance.text.casefold()))
+        return " ".join(re.findall(r"\w+", normalize("NFKC", utterance.text).casefold()))
     if name in ("id", "speaker", "language"):
         return str(getattr(utterance, name))
     return utterance.metadata.get(name, "")

@@ -44,6 +44,8 @@ MAX_LINE = 1 << 16
 MAX_HEADER_LINES = 10_000
 MAX_NGRAMS = 200_000_000
 MAX_WORDS = 20_000_000
+LARGEST = 1e6
+"""More, as a power of ten, is no number any more once it is added up in float32."""
 LN10 = math.log(10)
 _COUNT = re.compile(rb"ngram\s+([0-9]{1,9})\s*=\s*([0-9]{1,18})\s*")
 _WRITTEN_AT_ONCE = 1 << 16
@@ -258,8 +260,8 @@ def _checked(lines: _Lines, section: _Section) -> np.ndarray:
     """The log10 probabilities, once all numbers are seen to be possible."""
     log_probs, backoffs = np.array(section.log_probs), np.array(section.backoffs)
     for values, wrong, what in (
-        (log_probs, ~(np.isfinite(log_probs) & (log_probs <= 0)), "log10 probability"),
-        (backoffs, ~np.isfinite(backoffs), "back-off weight"),
+        (log_probs, ~((log_probs >= -LARGEST) & (log_probs <= 0)), "log10 probability"),
+        (backoffs, ~(np.abs(backoffs) <= LARGEST), "back-off weight"),
     ):
         if wrong.any():
             place = int(np.argmax(wrong))

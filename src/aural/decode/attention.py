@@ -125,12 +125,14 @@ class _Fused:
         options: AttentionOptions,
         language: TokenScorer | None,
     ) -> None:
-        self.teller, self.limits, self.options, self.language = teller, limits, options, language
+        self.teller, self.limits, self.options = teller, limits, options
+        # 0 times what is impossible would be no number.
+        self.language = language if options.language_model_weight else None
         self.windows = np.arange(limits.size)
         self.kept = self.windows
         self.beams = 1
         self.said = 0
-        start = language.start() if language else 0
+        start = self.language.start() if self.language else 0
         self.states = np.full(limits.size, start, np.int64)
 
     def first(self) -> Next:

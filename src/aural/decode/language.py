@@ -39,7 +39,8 @@ class TokenScorer(Protocol):
 
 
 class Weighted:
-    """Several scorers as one: the sum of their scores, each times its weight."""
+    """Several scorers as one: the sum of their scores, each times its weight; those of weight 0 are
+    not asked, as 0 times what is impossible would be no number."""
 
     def __init__(self, scorers: Sequence[tuple[TokenScorer, float]]) -> None:
         self._scorers = [scorer for scorer, _ in scorers]
@@ -58,7 +59,8 @@ class Weighted:
         each = self._each(states)
         total = np.zeros((len(states), self.tokens), np.float32)
         for scorer, weight, own in zip(self._scorers, self._weights, each, strict=True):
-            total += np.float32(weight) * scorer.scores(own)
+            if weight:
+                total += np.float32(weight) * scorer.scores(own)
         return total
 
     def advance(self, states: np.ndarray, tokens: np.ndarray) -> np.ndarray:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from aural.decode.language import TokenScorer
 
 BLANK = 0
+FORGET_FRAMES = 256
+"""Frames after which what no beginning in the beam goes back to is forgotten."""
 
 
 class Joiner(Protocol):
@@ -42,6 +44,10 @@ class Joiner(Protocol):
 
     def join(self, frame: np.ndarray, states: np.ndarray) -> np.ndarray:
         """Log probabilities at a frame (width,): float32, shape = (beginning, tokens)."""
+        ...
+
+    def keep(self, states: np.ndarray) -> None:
+        """Forget all states but these: no other is asked for again."""
         ...
 
 
@@ -141,6 +147,8 @@ class GreedySearch:
         for frame in check_frames(frames):
             self._step(frame)
             self.heard += 1
+            if self.heard % FORGET_FRAMES == 0:
+                self._joiner.keep(self._state)
 
     def best(self, *, ended: bool = False) -> Written:
         """What is written so far; log_prob is that of this one way."""
@@ -208,8 +216,10 @@ class BeamSearch:
     def __init__(
         self, joiner: Joiner, options: TransducerOptions, language: TokenScorer | None = None
     ) -> None:
-        self._joiner, self._options, self._language = joiner, options, language
-        start = language.start() if language else 0
+        self._joiner, self._options = joiner, options
+        # 0 times what is impossible would be no number.
+        self._language = language if options.language_weight else None
+        start = self._language.start() if self._language else 0
         root = _Prefix(None, BLANK, 0, joiner.start(), start, 0.0)
         self._beams: dict[_Prefix, _Way] = {root: _Way(0.0, 0.0, None)}
         self.heard = 0
@@ -219,6 +229,8 @@ class BeamSearch:
         for frame in check_frames(frames):
             self._step(frame)
             self.heard += 1
+            if self.heard % FORGET_FRAMES == 0:
+                self._forget()
 
     def best(self, *, ended: bool = False) -> Written:
         """The beginning with the highest score; ended counts the language model's end of text."""
@@ -252,6 +264,21 @@ class BeamSearch:
             if longest.parent is not None:
                 shared.add(longest.parent)
         return shared.pop().length
+
+    def _forget(self) -> None:
+        """Leave out of the tree what leads to no beginning in the beam. What all of these share is
+        never extended again but at its end, so its states go too."""
+        live: set[_Prefix] = set()
+        for prefix in self._beams:
+            here: _Prefix | None = prefix
+            while here is not None and here not in live:
+                live.add(here)
+                here = here.parent
+        for prefix in live:
+            prefix.after = {token: after for token, after in prefix.after.items() if after in live}
+        shared = self.settled()
+        states = [prefix.state for prefix in live if prefix.length >= shared]
+        self._joiner.keep(np.array(states, np.int64))
 
     def _score(self, prefix: _Prefix, way: _Way) -> float:
         options = self._options

@@ -56,6 +56,8 @@ class Graph:
         ends = np.concatenate((self.sources, self.targets))
         if ends.size and not 0 <= ends.min() <= ends.max() < states:
             raise InputError(f"an arc leaves the {states} states")
+        if (least := self.emissions.min(initial=SILENT)) < SILENT:
+            raise InputError(f"a state emits column {least}; give 0 or more, or {SILENT} for none")
         if self.emissions[self.start] != SILENT:
             raise InputError("the start emits; let paths begin in a silent state")
         for name in ("weights", "finals"):
@@ -108,8 +110,8 @@ def _levels(graph: Graph) -> np.ndarray:
 
 @dataclass(frozen=True)
 class PruningOptions:
-    """Which states are gone on from: those within beam of a frame's best, max_active at most (0:
-    all). An infinite beam is exact."""
+    """Which states are gone on from: those within beam of a frame's best, the max_active best (0:
+    all) and what is as good as the last of these. An infinite beam is exact."""
 
     beam: float = math.inf
     max_active: int = 0

@@ -130,21 +130,10 @@ def kinds_of_words(rows: Sequence[Row], normalise: Normalise) -> list[KindErrors
     said: Counter[str] = Counter()
     wrong: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for row in rows:
-        left = normalise(row.reference).split()
-        right = normalise(row.hypothesis).split()
-        missed = {
-            left[step.reference]
-            for step in align(left, right)
-            if step.kind != "hit" and step.reference is not None
-        }
-        for word, kind in written_kinds(row.reference):
-            parts = normalise(word).split()
-            if not parts:
-                continue
+        for word, kind, parts, missed in _written_words(row, normalise):
             own = "said once" if kind == "other" and once.issuperset(parts) else kind
             said[own] += 1
-            if not missed.isdisjoint(parts):
-                wrong[own][word] += 1
+            wrong[own][word] += missed
     found = [
         KindErrors(kind, count, wrong[kind].total(), _most_often(wrong[kind]))
         for kind, count in said.items()
@@ -152,7 +141,24 @@ def kinds_of_words(rows: Sequence[Row], normalise: Normalise) -> list[KindErrors
     return sorted(found, key=lambda each: (-each.rate, each.kind))
 
 
+def _written_words(row: Row, normalise: Normalise) -> Iterator[tuple[str, str, list[str], bool]]:
+    """Each written word that normalising leaves something of: the word, its kind, what is left, and
+    whether any of that was heard wrong where it stands."""
+    left, right = normalise(row.reference).split(), normalise(row.hypothesis).split()
+    missed = {step.reference for step in align(left, right) if step.kind != "hit"}
+    written = [(word, kind, normalise(word).split()) for word, kind in written_kinds(row.reference)]
+    # words by themselves may be normalised otherwise than in their sentence
+    alone = [part for *_, parts in written for part in parts]
+    place = {step.reference: step.hypothesis for step in align(alone, left)}
+    start = 0
+    for word, kind, parts in written:
+        numbers = range(start, start := start + len(parts))
+        if parts:
+            yield word, kind, parts, any(place[i] in missed - {None} for i in numbers)
+
+
 def _most_often(words: Counter[str]) -> tuple[str, ...]:
+    words = +words
     return tuple(sorted(words, key=lambda word: (-words[word], word))[:EXAMPLES])
 
 
@@ -164,9 +170,12 @@ def _said_once(rows: Sequence[Row], normalise: Normalise) -> set[str]:
 def written_kinds(text: str) -> Iterator[tuple[str, str]]:
     """Each word as written, and "number", "acronym", "name" or "other"."""
     cased = any(char.islower() for char in text)
+    end = 0
     for found in _WORD.finditer(text):
-        word, before = found[0], text[: found.start()]
-        begins = not before.strip() or _SENTENCE_END.search(before) is not None
+        word, between = found[0], text[end : found.start()]
+        first = end == 0 and not between.strip()
+        begins = first or _SENTENCE_END.search(between) is not None
+        end = found.end()
         if any(char.isdigit() for char in word) or word.lower() in _NUMBER_WORDS:
             yield word, "number"
         elif cased and len(word) > 1 and word.removesuffix("'s").isupper():

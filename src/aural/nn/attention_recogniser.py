@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -17,13 +16,12 @@ from aural.nn.exported import load_weights, read_exported
 from aural.nn.recogniser import (
     COMPUTE_TYPES,
     UNKNOWN_LANGUAGE,
+    OneLanguage,
+    batches,
     check_window,
     chosen_device,
-    compression_ratio,
-    language_model_of,
+    torch_threads,
 )
-from aural.nn.recogniser import DecodingOptions as CTCOptions
-from aural.types import Hypothesis, LanguageGuess, Segment, Tag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,8 +32,11 @@ if TYPE_CHECKING:
     from aural.decode.beam import Path as Text
     from aural.decode.language import TokenScorer
     from aural.nn.exported import Exported
+    from aural.types import Hypothesis
 
 Rows = tuple["Tensor", ...]
+Written = tuple[tuple[int, ...], list[TokenSpan], float]
+"""Tokens, their states, and the mean log probability of them and the end."""
 
 
 class Decoding(Protocol):
@@ -94,13 +95,15 @@ class NetworkTeller:
         return torch.from_numpy(values).to(self.whole[0].device)
 
 
-class AttentionRecogniser:
+class AttentionRecogniser(OneLanguage):
     """A Recogniser of one language. frame_seconds: from one state of the encoder to the next.
 
     language_model: what is searched with beside the network, where options name no other.
     """
 
     workers = 1
+    options = DecodingOptions
+    named = "an attention decoder"
 
     def __init__(
         self,
@@ -109,28 +112,15 @@ class AttentionRecogniser:
         frame_seconds: float,
         *,
         device: str,
+        threads: int = 0,
         language_model: TokenScorer | None = None,
     ) -> None:
         self.network, self.about, self.frame_seconds = network, about, frame_seconds
-        self.device, self.language_model = device, language_model
-        self._language_models: dict[tuple[str, float], TokenScorer] = {}
+        self.device, self.threads, self.language_model = device, threads, language_model
+        self.tokenizer = about.tokenizer
         self.sample_rate = about.features.sample_rate
         self.languages = (about.language or UNKNOWN_LANGUAGE,)
         """The code of its one language; "und" where the directory tells none."""
-
-    def check(self, options: Any) -> None:
-        """InputError for options that are not DecodingOptions, and for another language."""
-        if not isinstance(options, DecodingOptions):
-            raise InputError(
-                f"options are {type(options).__module__}.{type(options).__name__}; an attention "
-                f"decoder takes {DecodingOptions.__module__}.{DecodingOptions.__name__}"
-            )
-        if options.language is not None and options.language not in self.languages:
-            raise UnknownName("language", options.language, self.languages)
-
-    def identify_language(self, windows: Sequence[np.ndarray]) -> list[LanguageGuess]:
-        """Its one language, for sure, for each window."""
-        return [LanguageGuess((Tag(self.languages[0], 1.0),))] * len(windows)
 
     @torch.inference_mode()
     def recognise(
@@ -148,17 +138,17 @@ class AttentionRecogniser:
         for window in windows:
             check_window(window, self.sample_rate)
         features = [self._features(window) for window in windows]
-        segments = [Segment(0.0, 0.0, "")] * len(windows)
+        seconds = [window.size / self.sample_rate for window in windows]
+        timed = options.word_timestamps
+        found = [self.hypothesis((), (), 0.0, each, timed=timed) for each in seconds]
         heard = [i for i, each in enumerate(features) if len(each)]
-        if heard:
-            written = self._written([features[i] for i in heard], options)
-            for i, segment in zip(heard, written, strict=True):
-                segments[i] = segment
-        ends = (window.size / self.sample_rate for window in windows)
-        return [
-            Hypothesis(_within(segment, end, timed=options.word_timestamps), self.languages[0])
-            for segment, end in zip(segments, ends, strict=True)
-        ]
+        with torch_threads(self.threads):
+            for batch in batches(sorted(heard, key=lambda i: len(features[i])), seconds):
+                written = self._written([features[i] for i in batch], options)
+                for i, (tokens, spans, mean) in zip(batch, written, strict=True):
+                    made = words(spans, self.tokenizer, self.frame_seconds)
+                    found[i] = self.hypothesis(made, tokens, mean, seconds[i], timed=timed)
+        return found
 
     def _features(self, window: np.ndarray) -> np.ndarray:
         if not window.size:
@@ -168,23 +158,18 @@ class AttentionRecogniser:
     def _scorer(self, options: DecodingOptions) -> TokenScorer | None:
         if not options.language_model:
             return self.language_model
-        key = (options.language_model, options.word_bonus)
-        if key not in self._language_models:
-            file = CTCOptions(language_model=key[0], word_bonus=key[1])
-            self._language_models[key] = language_model_of(file, self.about.tokenizer)
-        return self._language_models[key]
+        return self.scorer(options.language_model, options.word_bonus)
 
-    def _written(self, features: list[np.ndarray], options: DecodingOptions) -> list[Segment]:
-        """A segment each, its end still to be set."""
+    def _written(self, features: list[np.ndarray], options: DecodingOptions) -> list[Written]:
         padded, lengths = side_by_side(features)
         states, reduced = self.network.encode(padded.to(self.device), lengths.to(self.device))
         memory = self.network.memory(states, reduced)
         count = reduced.cpu().numpy()
         teller = NetworkTeller(self.network, memory)
         texts = attention_search(teller, count, options, self._scorer(options))
-        return self._segments(texts, memory, count)
+        return self._timed(texts, memory, count)
 
-    def _segments(self, texts: list[Text], memory: Rows, count: np.ndarray) -> list[Segment]:
+    def _timed(self, texts: list[Text], memory: Rows, count: np.ndarray) -> list[Written]:
         longest = max(len(text.tokens) for text in texts)
         targets = np.zeros((len(texts), longest), np.int64)
         for row, text in zip(targets, texts, strict=True):
@@ -192,45 +177,22 @@ class AttentionRecogniser:
         told, shares = self.network.aligned(torch.from_numpy(targets).to(self.device), memory)
         each = zip(texts, told.cpu().numpy(), shares.cpu().numpy(), count.tolist(), strict=True)
         return [
-            self._segment(text.tokens, log_probs, looked[: len(text.tokens), :states])
+            _spans(text.tokens, log_probs, looked[: len(text.tokens), :states])
             for text, log_probs, looked, states in each
         ]
 
-    def _segment(
-        self, tokens: tuple[int, ...], log_probs: np.ndarray, shares: np.ndarray
-    ) -> Segment:
-        """Its tokens begin where the path through the shares that never goes back enters them."""
-        said = log_probs[np.arange(len(tokens) + 1), [*tokens, 0]]
-        spans: list[TokenSpan] = []
-        if tokens:
-            starts = [*warped(-shares).tolist(), shares.shape[1]]
-            spans = [
-                TokenSpan(
-                    token, starts[i], max(starts[i] + 1, starts[i + 1]), float(np.exp(said[i]))
-                )
-                for i, token in enumerate(tokens)
-            ]
-        made = words(spans, self.about.tokenizer, self.frame_seconds)
-        # A leading space, as windows' texts are joined as they are.
-        made = tuple(replace(word, text=f" {word.text.strip()}") for word in made)
-        text = "".join(word.text for word in made)
-        return Segment(
-            start=0.0,
-            end=0.0,
-            text=text,
-            words=made,
-            tokens=tokens,
-            avg_logprob=float(said.mean()),
-            compression_ratio=compression_ratio(text),
-        )
 
-
-def _within(segment: Segment, end: float, *, timed: bool) -> Segment:
-    """The segment of a window that ends at end; without words where times are not wanted."""
-    words = tuple(
-        replace(word, start=min(word.start, end), end=min(word.end, end)) for word in segment.words
-    )
-    return replace(segment, end=end, words=words if timed else ())
+def _spans(tokens: tuple[int, ...], log_probs: np.ndarray, shares: np.ndarray) -> Written:
+    """Tokens begin where the path through the shares that never goes back enters them."""
+    said = log_probs[np.arange(len(tokens) + 1), [*tokens, 0]]
+    spans: list[TokenSpan] = []
+    if tokens:
+        starts = [*warped(-shares).tolist(), shares.shape[1]]
+        spans = [
+            TokenSpan(token, starts[i], max(starts[i] + 1, starts[i + 1]), float(np.exp(said[i])))
+            for i, token in enumerate(tokens)
+        ]
+    return tokens, spans, float(said.mean())
 
 
 def load_attention_recogniser(
@@ -242,8 +204,7 @@ def load_attention_recogniser(
     compute_type: str,
     threads: int,
 ) -> AttentionRecogniser:
-    """The recogniser of a directory that training wrote. reduction: frames a state; threads: what
-    torch is set to decides."""
+    """The recogniser of a directory that training wrote. reduction: frames a state."""
     if compute_type not in COMPUTE_TYPES:
         raise UnknownName("compute type", compute_type, COMPUTE_TYPES)
     place = chosen_device(device)
@@ -257,7 +218,7 @@ def load_attention_recogniser(
             f"network {network.config.tokens}; they are not of one training"
         )
     seconds = reduction / frame_rate(about.features)
-    return AttentionRecogniser(network, about, seconds, device=place)
+    return AttentionRecogniser(network, about, seconds, device=place, threads=threads)
 
 
 def side_by_side(features: list[np.ndarray]) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from types import UnionType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from aural.errors import InputError, UnknownName
 from aural.text.tokens import Tokenizer
@@ -25,6 +35,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 MAX_JSON_BYTES = 64 << 20
+MAX_MELS, MAX_RATE = 1024, 384_000
 Normalise = Literal["none", "utterance", "rows"]
 ConfigType = TypeVar("ConfigType")
 
@@ -45,6 +56,9 @@ class FeatureOptions:
     def __post_init__(self) -> None:
         if self.normalise not in get_args(Normalise):
             raise UnknownName("normalisation", self.normalise, get_args(Normalise))
+        for name, most in (("n_mels", MAX_MELS), ("sample_rate", MAX_RATE)):
+            if not 1 <= getattr(self, name) <= most:
+                raise InputError(f"{name} is {getattr(self, name)}; give 1 to {most}")
 
     def features(self, samples: np.ndarray) -> np.ndarray:
         """float32, shape = (frame, n_mels), of samples (time,) at sample_rate."""
@@ -151,10 +165,35 @@ def as_dataclass(kind: type[ConfigType], written: Any, name: str) -> ConfigType:
     if unknown := sorted(set(written) - known):
         raise InputError(f"{name} has {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     values = {key: _frozen(value) for key, value in written.items()}
+    hints = get_type_hints(kind)
+    for key, value in values.items():
+        if not _fits(hints[key], value):
+            raise InputError(f"{name}.{key} is {value!r}; give {_called(hints[key])}")
     try:
         return kind(**values)
     except TypeError as error:
         raise InputError(f"{name}: {error}") from error
+
+
+def _fits(hint: Any, value: Any) -> bool:
+    """Whether a value is of a type, where that is a plain one or made of plain ones."""
+    origin, inside = get_origin(hint), get_args(hint)
+    if origin is tuple:
+        each = (
+            inside[:1] * len(value) if isinstance(value, tuple) and Ellipsis in inside else inside
+        )
+        return isinstance(value, tuple) and len(value) == len(each) and all(map(_fits, each, value))
+    if origin in (Union, UnionType):
+        return any(_fits(one, value) for one in inside)
+    if origin is Literal:
+        return any(type(value) is type(one) for one in inside)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return type(value) is hint if hint in (int, str, bool, type(None)) else True
+
+
+def _called(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
 
 
 def _frozen(value: Any) -> Any:

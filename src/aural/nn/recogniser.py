@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from aural.decode.ctc import TokenSpan
     from aural.decode.language import TokenScorer
     from aural.text.tokens import Tokenizer
+    from aural.types import Word
 
 DEVICES = ("auto", "cpu", "cuda")
 COMPUTE_TYPES = ("auto", "float32")
@@ -80,8 +81,8 @@ class DecodingOptions:
     frame; more searches for the likeliest text, which hotwords and a language model need: there it
     is raised to MIN_SEARCH_BEAM. hotwords: phrases parted by commas, each token of which adds
     hotword_bonus. language_model: a file in ARPA format, of words or of the model's own tokens,
-    whose log probabilities count language_model_weight times; word_bonus is added for each word,
-    where it is one of words.
+    whose log probabilities count language_model_weight times; where it is one of words, word_bonus
+    is added to each word's, and so is weighted with it.
     """
 
     language: str | None = None
@@ -101,7 +102,76 @@ class DecodingOptions:
                 raise InputError(f"{name} is {getattr(self, name)}; give up to {MAX_WEIGHT:g}")
 
 
-class CTCRecogniser:
+class OneLanguage:
+    """What recognisers of one language share.
+
+    options: the kind that they take; named: what an error calls them. tokenizer and languages
+    are each recogniser's own, languages being the one code, "und" where none is told.
+    """
+
+    options: ClassVar[type[Any]]
+    named: ClassVar[str]
+    tokenizer: Tokenizer
+    languages: tuple[str, ...]
+
+    def check(self, options: Any) -> None:
+        """InputError for options that are not of its kind, and for another language."""
+        if not isinstance(options, self.options):
+            raise InputError(
+                f"options are {type(options).__module__}.{type(options).__name__}; {self.named} "
+                f"takes {self.options.__module__}.{self.options.__name__}"
+            )
+        if options.language is not None and options.language not in self.languages:
+            raise UnknownName("language", options.language, self.languages)
+
+    def identify_language(self, windows: Sequence[np.ndarray]) -> list[LanguageGuess]:
+        """Its one language, for sure, for each window."""
+        return [LanguageGuess((Tag(self.languages[0], 1.0),))] * len(windows)
+
+    def scorer(self, file: str, word_bonus: float) -> TokenScorer:
+        """language_model_of, read once."""
+        known: dict[tuple[str, float], TokenScorer] = self.__dict__.setdefault("_scorers", {})
+        if (file, word_bonus) not in known:
+            known[file, word_bonus] = language_model_of(file, word_bonus, self.tokenizer)
+        return known[file, word_bonus]
+
+    def hypothesis(
+        self,
+        made: Sequence[Word],
+        tokens: tuple[int, ...],
+        avg_logprob: float,
+        seconds: float,
+        *,
+        timed: bool,
+    ) -> Hypothesis:
+        """The words of a window of so many seconds as one segment, without them if not timed.
+
+        They get a leading space, as windows' texts are joined as they are, and no time beyond the
+        last sample.
+        """
+        placed = tuple(
+            replace(
+                word,
+                text=f" {word.text.strip()}",
+                start=min(word.start, seconds),
+                end=min(word.end, seconds),
+            )
+            for word in made
+        )
+        text = "".join(word.text for word in placed)
+        segment = Segment(
+            start=0.0,
+            end=seconds,
+            text=text,
+            words=placed if timed else (),
+            tokens=tokens,
+            avg_logprob=avg_logprob,
+            compression_ratio=compression_ratio(text),
+        )
+        return Hypothesis(segment, self.languages[0])
+
+
+class CTCRecogniser(OneLanguage):
     """A Recogniser of one language and a FrameScorer, over a network (features, lengths) ->
     (log_probs, lengths) that gives frame_rate rows a second.
 
@@ -112,6 +182,8 @@ class CTCRecogniser:
     """
 
     workers = 1
+    options = DecodingOptions
+    named = "a recogniser trained with CTC"
 
     def __init__(
         self,
@@ -133,22 +205,6 @@ class CTCRecogniser:
         self.sample_rate = features.sample_rate
         self.frame_rate = frame_rate
         self.languages = (language or UNKNOWN_LANGUAGE,)
-        """The code of its one language; "und" where none is told."""
-        self._language_models: dict[tuple[str, float], TokenScorer] = {}
-
-    def check(self, options: Any) -> None:
-        """InputError for options that are not DecodingOptions, and for another language."""
-        if not isinstance(options, DecodingOptions):
-            raise InputError(
-                f"options are {type(options).__module__}.{type(options).__name__}; a recogniser "
-                f"trained with CTC takes {DecodingOptions.__module__}.{DecodingOptions.__name__}"
-            )
-        if options.language is not None and options.language not in self.languages:
-            raise UnknownName("language", options.language, self.languages)
-
-    def identify_language(self, windows: Sequence[np.ndarray]) -> list[LanguageGuess]:
-        """Its one language, for sure, for each window."""
-        return [LanguageGuess((Tag(self.languages[0], 1.0),))] * len(windows)
 
     def recognise(
         self,
@@ -182,25 +238,22 @@ class CTCRecogniser:
             lm_weight=options.language_model_weight,
             spans=True,
         )
-        lm = self._language_model(options) if options.language_model else None
+        file, bonus = options.language_model, options.word_bonus
+        lm = self.scorer(file, bonus) if file else None
         hotwords = hotwords_of(options, self.tokenizer) if options.hotwords.strip() else None
         return prefix_beam(log_probs, options=search, lm=lm, hotwords=hotwords)[0][0].spans
 
-    def _language_model(self, options: DecodingOptions) -> TokenScorer:
-        key = (options.language_model, options.word_bonus)
-        if key not in self._language_models:
-            self._language_models[key] = language_model_of(options, self.tokenizer)
-        return self._language_models[key]
-
     def _scores(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The log probabilities of each window; those of like length are heard together."""
+        import torch
+
         heard = [self._heard(window) for window in windows]
         made = [np.zeros((0, self.tokenizer.size), np.float32)] * len(heard)
         order = sorted(
             (i for i, each in enumerate(heard) if len(each)), key=lambda i: len(heard[i])
         )
-        with self._computing():
-            for batch in _batches(order, [each.size / self.sample_rate for each in windows]):
+        with torch_threads(self.threads), torch.inference_mode():
+            for batch in batches(order, [each.size / self.sample_rate for each in windows]):
                 found = self._of_batch([heard[i] for i in batch])
                 for i, each in zip(batch, found, strict=True):
                     made[i] = each
@@ -222,49 +275,33 @@ class CTCRecogniser:
         rows = found.float().cpu().numpy()
         return [row[:length] for row, length in zip(rows, lengths.tolist(), strict=True)]
 
-    @contextmanager
-    def _computing(self) -> Iterator[None]:
-        """No gradients, and as many threads as were asked for: torch has one number of them for
-        all, which is put back."""
-        import torch
-
-        before = torch.get_num_threads()
-        if self.threads:
-            torch.set_num_threads(self.threads)
-        try:
-            with torch.inference_mode():
-                yield
-        finally:
-            if self.threads:
-                torch.set_num_threads(before)
-
     def _hypothesis(
         self, spans: Sequence[TokenSpan], window: np.ndarray, options: DecodingOptions
     ) -> Hypothesis:
-        end = window.size / self.sample_rate
-        made = words(spans, self.tokenizer, 1 / self.frame_rate)
-        # A leading space, as windows' texts are joined as they are; no time beyond the last sample.
-        made = tuple(
-            replace(
-                word,
-                text=f" {word.text.strip()}",
-                start=min(word.start, end),
-                end=min(word.end, end),
-            )
-            for word in made
-        )
-        text = "".join(word.text for word in made)
         probabilities = np.array([span.probability for span in spans] or [1.0])
-        segment = Segment(
-            start=0.0,
-            end=end,
-            text=text,
-            words=made if options.word_timestamps else (),
-            tokens=tuple(span.token for span in spans),
-            avg_logprob=float(np.log(np.maximum(probabilities, 1e-30)).mean()),
-            compression_ratio=compression_ratio(text),
+        return self.hypothesis(
+            words(spans, self.tokenizer, 1 / self.frame_rate),
+            tuple(span.token for span in spans),
+            float(np.log(np.maximum(probabilities, 1e-30)).mean()),
+            window.size / self.sample_rate,
+            timed=options.word_timestamps,
         )
-        return Hypothesis(segment, self.languages[0])
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """As many threads as are asked for, 0 being as it is: torch has one number of them for all,
+    which is put back."""
+    import torch
+
+    before = torch.get_num_threads()
+    if count:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if count:
+            torch.set_num_threads(before)
 
 
 def hotwords_of(options: DecodingOptions, tokenizer: Tokenizer) -> Hotwords:
@@ -285,18 +322,14 @@ def hotwords_of(options: DecodingOptions, tokenizer: Tokenizer) -> Hotwords:
     return Hotwords(phrases, tokenizer.size, bonus=options.hotword_bonus, boundary=boundary)
 
 
-def language_model_of(options: DecodingOptions, tokenizer: Tokenizer) -> TokenScorer:
+def language_model_of(file: str, word_bonus: float, tokenizer: Tokenizer) -> TokenScorer:
     """The scorer of an ARPA file: of tokens where it knows them all, else of words."""
     from pathlib import Path
 
-    path = Path(options.language_model).expanduser()
-    try:
-        model = read_arpa(path)
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}") from error
+    model = read_arpa(Path(file).expanduser())
     if tokenizer.kind == "words" or set(token_words(tokenizer)) <= set(model.words):
         return NGramScorer(model, tokenizer)
-    return WordScorer(model, tokenizer, WordOptions(word_bonus=options.word_bonus, look_ahead=True))
+    return WordScorer(model, tokenizer, WordOptions(word_bonus=word_bonus, look_ahead=True))
 
 
 def load_exported(
@@ -363,7 +396,7 @@ def compression_ratio(text: str) -> float:
     return len(written) / len(zlib.compress(written)) if written else 1.0
 
 
-def _batches(order: Sequence[int], seconds: Sequence[float]) -> Iterator[list[int]]:
+def batches(order: Sequence[int], seconds: Sequence[float]) -> Iterator[list[int]]:
     """The windows in order, which rises, as many together as BATCH_WINDOWS and BATCH_SECONDS
     allow."""
     batch: list[int] = []

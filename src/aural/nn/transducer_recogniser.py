@@ -5,8 +5,6 @@ torch is imported when a recogniser is made, so that a family can name them with
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -22,23 +20,23 @@ from aural.nn.recogniser import (
     UNKNOWN_LANGUAGE,
     CTCRecogniser,
     DecodingOptions,
+    OneLanguage,
     check_window,
     chosen_device,
-    compression_ratio,
-    language_model_of,
+    torch_threads,
 )
-from aural.types import Hypothesis, LanguageGuess, PartialResult, Segment, StreamOptions, Tag
+from aural.types import PartialResult, StreamOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
 
-    from aural.decode.language import TokenScorer
     from aural.decode.transducer import Search, Written
     from aural.nn.exported import Exported
     from aural.text.tokens import Tokenizer
+    from aural.types import Hypothesis
 
 FRAMES_PER_STATE = 4
 BATCH_WINDOWS = 16
@@ -46,13 +44,14 @@ BATCH_WINDOWS = 16
 
 class NetworkJoiner:
     """A Joiner (decode/transducer.py) over a network; it remembers every beginning it was asked
-    for, so that each text has one of its own."""
+    for until it is told which to keep, so that each text has one of its own."""
 
     def __init__(self, network: Any) -> None:
         self.network = network
-        self._predicted: list[Tensor] = []
-        self._pasts: list[Tensor] = []
-        self._keep(np.zeros(1, np.int64), None)
+        self._predicted: dict[int, Tensor] = {}
+        self._pasts: dict[int, Tensor] = {}
+        self._count = 0
+        self._told(np.zeros(1, np.int64), None)
 
     def start(self) -> int:
         """As Joiner."""
@@ -63,7 +62,7 @@ class NetworkJoiner:
         import torch
 
         past = torch.stack([self._pasts[state] for state in states.tolist()])
-        return self._keep(tokens, past)
+        return self._told(tokens, past)
 
     def join(self, frame: np.ndarray, states: np.ndarray) -> np.ndarray:
         """As Joiner, of an encoder's state (d_model,)."""
@@ -74,7 +73,13 @@ class NetworkJoiner:
             found = self.network.joined(torch.from_numpy(frame).to(predicted), predicted)
         return found.float().cpu().numpy()
 
-    def _keep(self, tokens: np.ndarray, past: Tensor | None) -> np.ndarray:
+    def keep(self, states: np.ndarray) -> None:
+        """As Joiner. What is kept is copied out of the batch that it was computed in."""
+        kept = set(states.tolist())
+        self._predicted = {each: self._predicted[each].clone() for each in kept}
+        self._pasts = {each: self._pasts[each].clone() for each in kept}
+
+    def _told(self, tokens: np.ndarray, past: Tensor | None) -> np.ndarray:
         import torch
 
         device = next(self.network.parameters()).device
@@ -83,12 +88,14 @@ class NetworkJoiner:
                 torch.from_numpy(tokens).to(device)[:, None], past
             )
             predicted = self.network.from_predictor(found[:, 0])
-        self._predicted.extend(predicted)
-        self._pasts.extend(after)
-        return np.arange(len(self._pasts) - len(tokens), len(self._pasts))
+        states = np.arange(self._count, self._count + len(tokens))
+        self._count += len(tokens)
+        self._predicted.update(zip(states.tolist(), predicted, strict=True))
+        self._pasts.update(zip(states.tolist(), after, strict=True))
+        return states
 
 
-class TransducerRecogniser:
+class TransducerRecogniser(OneLanguage):
     """A Recogniser of one language and a StreamingRecogniser, over a network with the head
     "transducer" (models/transducer).
 
@@ -97,6 +104,8 @@ class TransducerRecogniser:
     """
 
     workers = 1
+    options = DecodingOptions
+    named = "a transducer"
 
     def __init__(
         self, network: nn.Module, about: Exported, *, device: str = "auto", threads: int = 0
@@ -107,24 +116,18 @@ class TransducerRecogniser:
         self.sample_rate = about.features.sample_rate
         self.frame_rate = frame_rate(about.features) / FRAMES_PER_STATE
         self.languages = (about.language or UNKNOWN_LANGUAGE,)
-        """The code of its one language; "und" where none is told."""
-        self._language_models: dict[tuple[str, float], TokenScorer] = {}
 
     def check(self, options: Any) -> None:
-        """InputError for options that are not DecodingOptions, another language, or hotwords."""
-        if not isinstance(options, DecodingOptions):
-            raise InputError(
-                f"options are {type(options).__module__}.{type(options).__name__}; a transducer "
-                f"takes {DecodingOptions.__module__}.{DecodingOptions.__name__}"
-            )
-        if options.language is not None and options.language not in self.languages:
-            raise UnknownName("language", options.language, self.languages)
+        """InputError for options that are not DecodingOptions, another language, hotwords, or a
+        beam or weight that the search can't have."""
+        super().check(options)
         if options.hotwords:
             raise InputError("a transducer's search takes no hotwords; leave them out")
-
-    def identify_language(self, windows: Sequence[np.ndarray]) -> list[LanguageGuess]:
-        """Its one language, for sure, for each window."""
-        return [LanguageGuess((Tag(self.languages[0], 1.0),))] * len(windows)
+        if not 0 <= options.language_model_weight <= 10:
+            raise InputError(
+                f"language_model_weight is {options.language_model_weight}; give 0 to 10"
+            )
+        TransducerOptions(options.beam_size)
 
     def recognise(
         self,
@@ -142,7 +145,8 @@ class TransducerRecogniser:
         searching = TransducerOptions(
             options.beam_size, language_weight=options.language_model_weight
         )
-        language = self._language_model(options) if options.language_model else None
+        file, bonus = options.language_model, options.word_bonus
+        language = self.scorer(file, bonus) if file else None
         found = []
         for first in range(0, len(windows), BATCH_WINDOWS):
             group = windows[first : first + BATCH_WINDOWS]
@@ -167,12 +171,6 @@ class TransducerRecogniser:
         """As StreamSimulator."""
         return self.stream(options).whole(samples)
 
-    def _language_model(self, options: DecodingOptions) -> TokenScorer:
-        key = (options.language_model, options.word_bonus)
-        if key not in self._language_models:
-            self._language_models[key] = language_model_of(options, self.tokenizer)
-        return self._language_models[key]
-
     def _states(self, windows: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The encoder's states of each, (frame, d_model); none where there is no feature."""
         import torch
@@ -195,27 +193,13 @@ class TransducerRecogniser:
     def _hypothesis(
         self, written: Written, window: np.ndarray, options: DecodingOptions
     ) -> Hypothesis:
-        end = window.size / self.sample_rate
-        made = tuple(
-            replace(
-                word,
-                text=f" {word.text.strip()}",
-                start=min(word.start, end),
-                end=min(word.end, end),
-            )
-            for word in words(spans_of(written), self.tokenizer, 1 / self.frame_rate)
+        return self.hypothesis(
+            words(spans_of(written), self.tokenizer, 1 / self.frame_rate),
+            written.tokens,
+            float(np.mean(written.log_probs)) if written.tokens else 0.0,
+            window.size / self.sample_rate,
+            timed=options.word_timestamps,
         )
-        text = "".join(word.text for word in made)
-        segment = Segment(
-            start=0.0,
-            end=end,
-            text=text,
-            words=made if options.word_timestamps else (),
-            tokens=written.tokens,
-            avg_logprob=float(np.mean(written.log_probs)) if written.tokens else 0.0,
-            compression_ratio=compression_ratio(text),
-        )
-        return Hypothesis(segment, self.languages[0])
 
 
 class StreamingCTC(CTCRecogniser):
@@ -393,22 +377,6 @@ class RecogniserStream:
         final = len(made) if ended else final_words(settled, self._tokenizer)
         quiet = heard - (spans[-1].end if spans else 0)
         return PartialResult(made, final, samples / self._rate, max(0, quiet) * self._frame_seconds)
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """As many threads as are asked for, 0 being as it is: torch has one number of them for all,
-    which is put back."""
-    import torch
-
-    before = torch.get_num_threads()
-    if count:
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        if count:
-            torch.set_num_threads(before)
 
 
 def final_words(spans: Sequence[TokenSpan], tokenizer: Tokenizer) -> int:

@@ -15,11 +15,16 @@ from aural.store.child import Expectation, run_watched
 from aural.store.location import cache_root, is_offline, only_one, say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 KEPT = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack")
 MAX_CONFIG_BYTES = 1 << 20
+MAX_TEXT_BYTES = 128 << 20
+"""Of a tokenizer or any other file that is no weights."""
+TEXTS = (".json", ".txt", ".model", ".jinja")
+INDEX = "model.safetensors.index.json"
 MAX_BYTES = 1 << 40
 _WHOLE = ".whole"
 
@@ -28,21 +33,13 @@ def check_checkpoint(directory: Path) -> dict[str, Any]:
     """What config.json says, of a directory whose weights are safetensors.
 
     Raises:
-        InputError: there is no config.json, it is not JSON, or the weights are pickles only.
+        InputError: there is no config.json, it is not JSON, the weights are pickles only, an index
+            names as weights what is none, or a file of text is too large.
     """
-    path = directory / "config.json"
-    try:
-        if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise InputError(f"{path}: more than {MAX_CONFIG_BYTES} bytes")
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"{directory} is no checkpoint: config.json can't be read ({error.strerror})"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise InputError(f"{path}: not an object")
+    config = _object(directory / "config.json", MAX_CONFIG_BYTES)
+    for path in directory.iterdir():
+        if path.suffix in TEXTS and path.is_file() and path.stat().st_size > MAX_TEXT_BYTES:
+            raise InputError(f"{path}: more than {MAX_TEXT_BYTES} bytes")
     if not any(directory.glob("*.safetensors")):
         pickled = sorted(each.name for each in directory.iterdir() if each.suffix in PICKLES)
         found = f"{pickled[0]} may be a pickle, which aural never opens" if pickled else "none"
@@ -50,7 +47,52 @@ def check_checkpoint(directory: Path) -> dict[str, Any]:
             f"{directory} has no weights in safetensors ({found}); save them again with "
             "save_pretrained(..., safe_serialization=True)"
         )
+    if (directory / INDEX).is_file():
+        _check_index(directory)
     return config
+
+
+def weight_shapes(paths: Iterable[Path]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes that the headers of files in safetensors tell, no weight being read;
+    InputError for a file that is none."""
+    from safetensors import SafetensorError, safe_open
+
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in paths:
+        try:
+            with safe_open(path, "numpy") as file:
+                shapes |= {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{path}: can't be read as safetensors: {error}") from error
+    return shapes
+
+
+def _check_index(directory: Path) -> None:
+    """An index may send a reader anywhere, and to a pickle under another name."""
+    named = _object(directory / INDEX, MAX_TEXT_BYTES).get("weight_map")
+    if not isinstance(named, dict):
+        raise InputError(f"{directory / INDEX}: has no weight_map")
+    for name in set(map(str, named.values())):
+        if "/" in name or "\\" in name or not name.endswith(".safetensors"):
+            raise InputError(
+                f"{directory / INDEX} names {name!r} as weights; they are *.safetensors beside it"
+            )
+
+
+def _object(path: Path, most: int) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > most:
+            raise InputError(f"{path}: more than {most} bytes")
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{path.parent} is no checkpoint: {path.name} can't be read ({error.strerror})"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: not an object")
+    return value
 
 
 def fetch_checkpoint(name: str, *, offline: bool = False) -> Path:

@@ -19,6 +19,7 @@ import re
 import struct
 import time
 import zipfile
+import zlib
 from typing import TYPE_CHECKING
 
 from aural.errors import InputError, UnsupportedFormat
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".safetensors", ".onnx", ".bin", ".gguf", ".json", ".txt", ".npz", ".hama")
 REST_SECONDS = 2.0
 MAX_HEADER_BYTES = 100_000_000
-_OBJECT = re.compile(rb"'[|<>=]?O\d*'")
+_OBJECT = re.compile(rb"['\"][|<>=]?O\d*['\"]")
 
 
 def sha256_of(path: Path) -> str:
@@ -120,17 +121,26 @@ def check_format(path: Path) -> None:
 def check_own_directory(directory: Path) -> Path:
     """The resolved directory, once its weights are seen to be of allowed formats.
 
-    Nothing is pinned here: the files are the user's own. Files of other suffixes are left alone,
-    since no family opens them.
+    Nothing is pinned here: the files are the user's own. Files of other suffixes, and .bin files
+    that are not model.bin (pickles beside safetensors, as the Hub has them), are left alone, since
+    no family opens them. A pipe or a device is refused, whatever it is called: it may have no end.
     """
     if not directory.is_dir():
         raise InputError(f"{str(directory)!r} is not a directory of weights")
-    files = [path for path in sorted(directory.iterdir()) if path.suffix in SUFFIXES]
+    there = [path for path in sorted(directory.iterdir()) if not path.is_dir()]
+    if odd := [path for path in there if path.exists() and not path.is_file()]:
+        raise InputError(f"{odd[0]} is no plain file; a directory of weights holds files only")
+    files = [path for path in there if path.is_file() and _is_opened(path)]
     if not files:
         raise InputError(f"{str(directory)!r} holds no weights; looked for: {', '.join(SUFFIXES)}")
     for path in files:
         check_format(path)
     return directory.resolve()
+
+
+def _is_opened(path: Path) -> bool:
+    """Whether some family would open a file of this name."""
+    return path.suffix in SUFFIXES and (path.suffix != ".bin" or path.name == "model.bin")
 
 
 def _is_ctranslate2(path: Path) -> bool:
@@ -179,7 +189,8 @@ def _is_plain_npz(path: Path) -> bool:
                     head = member.read(512)
                 if not head.startswith(b"\x93NUMPY") or _OBJECT.search(head):
                     return False
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError):
+        # Damaged, encrypted, or packed in a way that is not known.
         return False
     return True
 

@@ -71,6 +71,12 @@ class AgreementStream:
     def push(self, samples: np.ndarray) -> list[PartialResult]:
         """As RecognitionStream; InputError for what is no finite float samples of (time,)."""
         check_window(samples, self._rate)
+        step = max(1, round(self._options.step_seconds * self._rate))
+        pieces = (samples[start : start + step] for start in range(0, samples.size, step))
+        return [result for piece in pieces for result in self._push(piece)]
+
+    def _push(self, samples: np.ndarray) -> list[PartialResult]:
+        """As push, of no more than a step, so that no window gets longer than is allowed."""
         self._window = np.concatenate((self._window, samples), dtype=np.float32)
         self._heard += samples.size
         self._fresh += samples.size
@@ -104,7 +110,7 @@ class AgreementStream:
             replace(word, start=word.start + begin, end=word.end + begin)
             for word in self._hear(self._window, before[-PROMPT_LETTERS:].strip())
         ]
-        new = beyond(heard, self._final)
+        new = beyond(heard, self._final, begin)
         count = 0
         for old, word in zip(self._open, new, strict=False):
             if bare(old) != bare(word):
@@ -139,16 +145,34 @@ def bare(word: Word) -> str:
     return re.sub(r"[^\w']", "", word.text.casefold())
 
 
-def beyond(heard: Sequence[Word], final: Sequence[Word]) -> list[Word]:
-    """The words of a hypothesis that come after those that are final: later ones, less what
-    repeats the last of those."""
+def beyond(heard: Sequence[Word], final: Sequence[Word], begin: float = 0.0) -> list[Word]:
+    """The words of a hypothesis that come after those that are final.
+
+    A hypothesis that begins with all final words since begin, where its window does, goes on behind
+    them. Of any other the words later than the last final one are taken, less what repeats the last
+    final words, unless the one before them is the last final word already.
+    """
     if not final:
         return list(heard)
     end = final[-1].end
-    later = [word for word in heard if (word.start + word.end) / 2 > end - JITTER_SECONDS]
+    inside = sum(1 for word in final if _middle(word) > begin)
+    if inside and _alike(heard[:inside], final[-inside:]):
+        return list(heard[inside:])
+    later = [word for word in heard if _middle(word) > end - JITTER_SECONDS]
     if not later or later[0].start > end + NEAR_SECONDS:
         return later
+    earlier = [word for word in heard if _middle(word) <= end - JITTER_SECONDS]
+    if _alike(earlier[-1:], final[-1:]):
+        return later
     for count in range(min(REPEATED_WORDS, len(final), len(later)), 0, -1):
-        if [bare(word) for word in final[-count:]] == [bare(word) for word in later[:count]]:
+        if _alike(final[-count:], later[:count]):
             return later[count:]
     return later
+
+
+def _middle(word: Word) -> float:
+    return (word.start + word.end) / 2
+
+
+def _alike(some: Sequence[Word], others: Sequence[Word]) -> bool:
+    return [bare(word) for word in some] == [bare(word) for word in others]

@@ -14,10 +14,12 @@ import sys
 import time
 from collections import deque
 from dataclasses import dataclass, replace
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
 
 from aural import models
 from aural.audio.live import microphone_pieces, paced, raw_pieces
+from aural.audio.resample import Resampler
 from aural.audio.stream import exact_blocks, stream
 from aural.errors import InputError, UnknownName
 from aural.tasks.agreement import AgreementOptions, AgreementStream, bare
@@ -150,14 +152,33 @@ def listen(
         StreamOptions(chunk_seconds, look_ahead_seconds, beam_size),
         AgreementOptions(step_seconds, window_seconds),
     )
-    if endpoint == "blank" and isinstance(made, AgreementStream):
-        raise InputError("endpoint is 'blank', which only a chunk-wise model tells; give 'vad'")
+    if isinstance(made, AgreementStream):
+        if endpoint == "blank":
+            raise InputError("endpoint is 'blank', which only a chunk-wise model tells; give 'vad'")
+        _refuse("agreement", chunk_seconds=chunk_seconds, look_ahead_seconds=look_ahead_seconds)
+    else:
+        if language is not None and language not in recogniser.languages:
+            raise UnknownName("language", language, recogniser.languages)
+        _refuse("a chunk-wise model", step_seconds=step_seconds, window_seconds=window_seconds)
+    if endpoint == "blank":
+        _refuse("endpoint 'blank'", vad_threshold=vad_threshold)
+    if source != "-":
+        _refuse("what is no raw sound", raw_rate=raw_rate)
     rate: int = recogniser.sample_rate
     pieces = sound_pieces(source, rate, channel, raw_rate)
     if real_time:
         pieces = paced(exact_blocks(pieces, rate // 20), rate)
     detector = models.load("silero/16k", SpeechDetector) if endpoint == "vad" else None
     return Listening(pieces, made, rate, options, detector)
+
+
+def _refuse(what: str, **given: Any) -> None:
+    """InputError for an option of `listen` that is not its default, where it would decide
+    nothing."""
+    defaults = signature(listen).parameters
+    for name, value in given.items():
+        if value != defaults[name].default:
+            raise InputError(f"{what} can't follow {name} ({value!r}); leave it out")
 
 
 def recognition_stream(
@@ -207,15 +228,20 @@ def sound_pieces(
     source: Source, sample_rate: int, channel: int | str, raw_rate: int
 ) -> Iterator[np.ndarray]:
     """Samples of any length as they come, at sample_rate."""
+    kind, _, microphone = source.partition(":") if isinstance(source, str) else ("", "", "")
+    if source == "-" or kind == "mic":
+        _refuse(f"{source!r} has one channel and", channel=channel)
     if source == "-":
+        if sys.stdin is None:
+            raise InputError("standard input is closed; give raw samples there, or a recording")
         return raw_pieces(cast("BufferedIOBase", sys.stdin.buffer), raw_rate, sample_rate)
-    if isinstance(source, str) and (source == "mic" or source.startswith("mic:")):
-        return microphone_pieces(source.partition(":")[2], sample_rate)
+    if kind == "mic":
+        return microphone_pieces(microphone, sample_rate)
     return stream(source, sample_rate=sample_rate, channel=channel, block_seconds=0.5)
 
 
 class Listening:
-    """Sound being listened to: iterate once for its events.
+    """Sound being listened to: iterate once for its events; who leaves early can still `finish`.
 
     Meanwhile grow: words, those that are final; rewrites, how many that were shown have been taken
     back or replaced; duration and computed, seconds of sound and of computing; clock, as that of
@@ -234,6 +260,7 @@ class Listening:
         self._options, self._detector = options, detector
         self.words: list[HeardWord] = []
         self.rewrites = 0
+        self._ledger = Ledger()
         self.duration = self.computed = self.clock = 0.0
 
     @property
@@ -248,26 +275,30 @@ class Listening:
 
     def __iter__(self) -> Iterator[ListenEvent]:
         gate = self._gate()
-        ledger = Ledger()
         for block in exact_blocks(iter(self._pieces), gate.block):
             self.duration += block.size / self._rate
             begun = time.perf_counter()
             passed = gate.push(block)
             if passed.opens:
                 heard = sum(part.size for part in passed.samples)
-                ledger = Ledger(self.duration - heard / self._rate)
+                self._ledger = Ledger(self.duration - heard / self._rate)
             results = [result for part in passed.samples for result in self._recognition.push(part)]
             closes = passed.closes or self._written_out(results)
             if closes:
                 results += self._recognition.finish()
             self._tick(begun)
-            yield from self._told(ledger, results, ended=closes)
+            yield from self._told(results, ended=closes)
             if closes:
-                ledger = Ledger(self.duration)
+                self._ledger = Ledger(self.duration)
+        yield from self.finish()
+
+    def finish(self) -> Iterator[ListenEvent]:
+        """What of the sound so far is still open, made final."""
         begun = time.perf_counter()
         results = self._recognition.finish()
         self._tick(begun)
-        yield from self._told(ledger, results, ended=bool(results[-1].words))
+        yield from self._told(results, ended=bool(results[-1].words))
+        self._ledger = Ledger(self.duration)
 
     def _written_out(self, results: Sequence[PartialResult]) -> bool:
         """Whether the recogniser has had nothing to write for so long that an utterance is over."""
@@ -278,12 +309,7 @@ class Listening:
     def _gate(self) -> Gate:
         if self._detector is None:
             return Open(round(self._rate * 0.1))
-        if self._detector.sample_rate != self._rate:
-            raise InputError(
-                f"the recogniser hears {self._rate} Hz and the detector "
-                f"{self._detector.sample_rate}; give endpoint 'blank'"
-            )
-        return SpeechGate(self._detector, self._options)
+        return SpeechGate(self._detector, self._options, self._rate)
 
     def _tick(self, begun: float) -> None:
         """The clock: sound has to have come, and what came before to be computed."""
@@ -291,10 +317,8 @@ class Listening:
         self.computed += took
         self.clock = max(self.clock, self.duration) + took
 
-    def _told(
-        self, ledger: Ledger, results: Sequence[PartialResult], *, ended: bool
-    ) -> Iterator[ListenEvent]:
-        time, clock = self.duration, self.clock
+    def _told(self, results: Sequence[PartialResult], *, ended: bool) -> Iterator[ListenEvent]:
+        ledger, time, clock = self._ledger, self.duration, self.clock
         for result in results:
             new = ledger.update(result, time, clock)
             self.words += new
@@ -398,12 +422,17 @@ class Open:
 
 
 class SpeechGate:
-    """A gate that opens with speech, BEFORE_SECONDS earlier, and closes after a silence."""
+    """A gate that opens with speech, BEFORE_SECONDS earlier, and closes after a silence.
 
-    def __init__(self, detector: SpeechDetector, options: ListenOptions) -> None:
-        self.block = BLOCK_FRAMES * detector.frame_length
-        self._rate, self._options = detector.sample_rate, options
+    It takes samples at sample_rate; the detector hears them at its own.
+    """
+
+    def __init__(self, detector: SpeechDetector, options: ListenOptions, sample_rate: int) -> None:
+        seconds = BLOCK_FRAMES * detector.frame_length / detector.sample_rate
+        self.block = max(1, round(seconds * sample_rate))
+        self._rate, self._options = sample_rate, options
         self._listener: SpeechStream = detector.stream()
+        self._resampler = Resampler(sample_rate, detector.sample_rate)
         self._before: deque[np.ndarray] = deque(
             maxlen=max(1, round(BEFORE_SECONDS * self._rate / self.block))
         )
@@ -411,7 +440,7 @@ class SpeechGate:
 
     def push(self, samples: np.ndarray) -> Passed:
         """The block while there is speech, with what was before it where speech begins."""
-        probabilities = self._listener.push(samples)
+        probabilities = self._listener.push(self._resampler.push(samples))
         loudest = float(probabilities.max(initial=0.0))
         threshold = self._options.vad_threshold
         if not self._speaking:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from aural import models
+from aural.audio.resample import resample
 from aural.audio.stream import stream
 from aural.errors import InputError
 from aural.models.whisper import DecodingOptions
@@ -52,7 +53,7 @@ _RENAMED = {"temperature": "temperatures"}
 """What an option of `transcribe` is called in the options of a family, where not the same."""
 
 
-def transcribe(  # noqa: PLR0913  (the options of several families)
+def transcribe(
     source: Source,
     *,
     model: str = "whisper/base",
@@ -104,7 +105,7 @@ def transcribe(  # noqa: PLR0913  (the options of several families)
         initial_prompt: Text that sets style and spelling, seen before each window.
         hotwords: Names and terms to expect: seen by Whisper before each window, favoured by models
             trained with CTC (parted by commas).
-        language_model: A file in ARPA format that models trained with CTC search with.
+        language_model: A file in ARPA format that models trained by aural search with.
         language_model_weight: What its log probabilities count beside the model's own.
         word_timestamps: Give each word its time, and end segments where sentences do. Without, a
             segment is a whole window of speech.
@@ -170,6 +171,10 @@ def decoding_options(model: str, asked: Mapping[str, Any]) -> Any:
             given[own] = value
         elif value != defaults[name].default:
             raise InputError(f"{model} can't follow {name} ({value!r}); leave it out")
+    usual = defaults["language_model_weight"].default
+    weight = asked.get("language_model_weight", usual)
+    if weight != usual and not asked.get("language_model"):
+        raise InputError(f"language_model_weight is {weight}; give a language_model too")
     return kind(**given)
 
 
@@ -211,6 +216,11 @@ class WindowOptions:
             raise InputError(f"chunk_seconds is {self.chunk_seconds}; give 5 to 29")
         if not 1 <= self.batch_size <= 256:
             raise InputError(f"batch_size is {self.batch_size}; give 1 to 256")
+        if not self.vad_filter and self.vad_threshold != WindowOptions.vad_threshold:
+            raise InputError(
+                f"vad_threshold is {self.vad_threshold}, which decides nothing without vad_filter; "
+                "leave it out"
+            )
         if self.channel == "all":
             raise InputError("channel is 'all'; give 'mix' or a channel's number, counted from 0")
 
@@ -330,18 +340,20 @@ class Transcription:
         yield from finder.finish(self.duration)
 
     def _submit(self, pool: ThreadPoolExecutor, windows: list[Window]) -> _Group:
+        rates = self.detector.sample_rate, self.recogniser.sample_rate
+        heard = [resample(window.samples, *rates) for window in windows]
         if not self.language:
-            first = [window.samples for window in windows[:IDENTIFYING_WINDOWS]]
+            first = heard[:IDENTIFYING_WINDOWS]
             best = likeliest_language(self.recogniser, first).tags[0]
             self.language, self.language_probability = best.label, best.score
         options = replace(self.options, language=self.language)
-        lengths = [window.samples.size for window in windows]
+        lengths = [samples.size for samples in heard]
         batches = _batches(lengths, self.cutting.batch_size, self.recogniser.workers)
         return _Group(
             windows,
             batches,
             [
-                pool.submit(self.recogniser.recognise, [windows[i].samples for i in batch], options)
+                pool.submit(self.recogniser.recognise, [heard[i] for i in batch], options)
                 for batch in batches
             ],
         )

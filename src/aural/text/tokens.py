@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Kind = Literal["characters", "words", "pieces"]
 NOTHING = 0
 MAX_TOKENS = 1_000_000
+MAX_PIECE = 256
 SPACE = "▁"
 """What stands for the space before a word in pieces, as in SentencePiece."""
 
@@ -45,17 +46,22 @@ class Tokenizer:
             raise InputError(f"{len(self.symbols)} symbols; give 1 to {MAX_TOKENS}")
         if not all(isinstance(symbol, str) and symbol for symbol in self.symbols):
             raise InputError("a symbol is empty or no text; give each at least one character")
+        if any("\ud800" <= letter <= "\udfff" for symbol in self.symbols for letter in symbol):
+            raise InputError("a symbol holds half of a surrogate pair, which is no character")
         if len(set(self.symbols)) < len(self.symbols):
             twice = Counter(self.symbols).most_common(1)[0][0]
             raise InputError(f"the symbol {twice!r} is there twice; give each once")
         if self.kind == "characters" and any(len(symbol) > 1 for symbol in self.symbols):
             raise InputError("a symbol of several characters; characters are one each")
-        if self.unknown and self.unknown not in self.symbols:
+        if not isinstance(self.unknown, str) or self.unknown not in ("", *self.symbols):
             raise InputError(f"unknown is {self.unknown!r}, which is none of the symbols")
         object.__setattr__(
             self, "_numbers", {symbol: i for i, symbol in enumerate(self.symbols, start=1)}
         )
-        object.__setattr__(self, "_longest", max(map(len, self.symbols)))
+        longest = max(map(len, self.symbols))
+        if self.kind == "pieces" and longest > MAX_PIECE:
+            raise InputError(f"a piece of {longest} characters; give up to {MAX_PIECE}")
+        object.__setattr__(self, "_longest", longest)
 
     @property
     def size(self) -> int:

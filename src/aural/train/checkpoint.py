@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"step-(\d{8,})")
 _TEMPORARY = ".writing-"
 _WEIGHTS, _STATE, _NUMBERS = "weights.safetensors", "state.safetensors", "state.json"
+_HASHED = (_WEIGHTS, _STATE, "numbers")
+_MAX_NUMBERS_BYTES = 1 << 20
 
 
 class CheckpointWarning(UserWarning):
@@ -53,6 +55,7 @@ class Checkpoint:
 
 def save(directory: Path, checkpoint: Checkpoint) -> Path:
     """Write a checkpoint of a directory of them; where it is."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     directory.mkdir(parents=True, exist_ok=True)
@@ -60,8 +63,11 @@ def save(directory: Path, checkpoint: Checkpoint) -> Path:
     writing = directory / f"{_TEMPORARY}{path.name}"
     shutil.rmtree(writing, ignore_errors=True)
     writing.mkdir()
-    save_file(apart(checkpoint.weights), writing / _WEIGHTS)
-    save_file(apart(checkpoint.tensors), writing / _STATE)
+    try:
+        save_file(apart(checkpoint.weights), writing / _WEIGHTS)
+        save_file(apart(checkpoint.tensors), writing / _STATE)
+    except SafetensorError as error:  # so it calls a full disk
+        raise OSError(f"{writing}: can't be written: {error}") from error
     numbers = {"step": checkpoint.step, **checkpoint.numbers}
     hashes = {name: _hash_of_file(writing / name) for name in (_WEIGHTS, _STATE)}
     hashes["numbers"] = _hash_of_numbers(numbers)
@@ -131,7 +137,14 @@ def read_numbers(path: Path) -> dict[str, Any]:
     written = _written(path)
     if written["sha256"].get("numbers") != _hash_of_numbers(written["numbers"]):
         raise InputError(f"{path / _NUMBERS}: is not what was written")
-    return written["numbers"]
+    numbers: dict[str, Any] = written["numbers"]
+    step = numbers.get("step")
+    if not isinstance(step, int) or path != path_of(path.parent, step):
+        raise InputError(f"{path / _NUMBERS}: is of step {step!r}")
+    metrics = numbers.get("metrics", {})
+    if not isinstance(metrics, dict) or not all(map(_is_figure, metrics.values())):
+        raise InputError(f"{path / _NUMBERS}: its metrics are no numbers by name")
+    return numbers
 
 
 def best(directory: Path, metric: str, *, lowest: bool) -> list[int]:
@@ -175,13 +188,20 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 
 def _written(path: Path) -> dict[str, Any]:
     try:
-        written = json.loads((path / _NUMBERS).read_text(encoding="utf-8"))
+        with (path / _NUMBERS).open(encoding="utf-8") as file:
+            written = json.loads(file.read(_MAX_NUMBERS_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path / _NUMBERS}: can't be read: {error}") from error
     known = isinstance(written, dict) and set(written) == {"sha256", "numbers"}
     if not known or not all(isinstance(each, dict) for each in written.values()):
         raise InputError(f"{path / _NUMBERS}: not the file of a checkpoint")
+    if set(written["sha256"]) != set(_HASHED):
+        raise InputError(f"{path / _NUMBERS}: hashes other files than {', '.join(_HASHED)}")
     return written
+
+
+def _is_figure(value: Any) -> bool:
+    return value is None or isinstance(value, (int, float))
 
 
 def _hash_of_file(path: Path) -> str:

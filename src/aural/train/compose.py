@@ -90,6 +90,8 @@ def _read(name: str, file: Any) -> dict[str, Any]:
     """The values of a file, without references or lists of other files."""
     try:
         text = file.read_text(encoding="utf-8")
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            raise _refers(name)  # a few lines of them are as many values as memory holds
         values = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise InputError(f"{name}: can't be read as YAML: {str(error).splitlines()[0]}") from error
@@ -97,8 +99,8 @@ def _read(name: str, file: Any) -> dict[str, Any]:
         raise InputError(f"{name}: {str(error).splitlines()[0]}") from error
     if not isinstance(values, dict):
         raise InputError(f"{name}: holds no fields; give those of an experiment")
-    if "${" in text:
-        raise InputError(f"{name}: refers to another value (${{...}}); a recipe has values only")
+    if _is_reference(values):
+        raise _refers(name)
     for key, section in values.items():
         _check_section(str(key))
         if not isinstance(section, dict):
@@ -106,8 +108,23 @@ def _read(name: str, file: Any) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
+def _refers(name: str) -> InputError:
+    return InputError(f"{name}: refers to another value (${{...}}, *); a recipe has values only")
+
+
+def _is_reference(value: Any) -> bool:
+    """Whether a text in it would be resolved, however the file writes it."""
+    if isinstance(value, dict):
+        return any(_is_reference(each) for pair in value.items() for each in pair)
+    if isinstance(value, list):
+        return any(map(_is_reference, value))
+    return isinstance(value, str) and "${" in value
+
+
 def _check(override: str) -> None:
     """That an override is one of the two kinds, and only a value."""
+    if set(override) & set("\r\n\0"):
+        raise InputError(f"{override!r} is more than a line; give KEY=VALUE")
     if "${" in override:
         raise InputError(f"{override!r} refers to another value; give the value itself")
     if overlay := _OVERLAY.match(override):
@@ -191,6 +208,11 @@ def _told(error: BaseException, form: type) -> InputError:
             f"{error.override}: can't be read as KEY=VALUE; quote text in a list, as "
             "data.where=['role=big']"
         )
+    first = str(error).splitlines()[0]
+    if "--multirun" in str(error) and (found := re.search("'(.+)'", first)):
+        return InputError(
+            f"{found[1]}: gives several values; give one, a list as KEY=[A,B], or quote the text"
+        )
     cause: BaseException | None = error
     while cause is not None:
         key = getattr(cause, "full_key", None)
@@ -199,7 +221,7 @@ def _told(error: BaseException, form: type) -> InputError:
         if key and isinstance(cause, OmegaConfBaseException):
             return InputError(f"{key}: {str(cause).splitlines()[0]}")
         cause = cause.__cause__ or cause.__context__
-    return InputError(str(error).splitlines()[0])
+    return InputError(first)
 
 
 def _unknown(key: str, form: type) -> InputError:

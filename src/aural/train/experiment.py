@@ -188,6 +188,12 @@ class Bench:
     config: Any
     objective: Objective
 
+    def __post_init__(self) -> None:
+        self.check()
+
+    def check(self) -> None:
+        """What a family's own way refuses, with InputError."""
+
     @property
     def reads_texts(self) -> bool:
         """Whether it is a language model, which hears nothing."""

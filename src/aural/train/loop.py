@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import torch
@@ -56,6 +56,8 @@ FIRST_LOSS_SCALE = 64.0
 GOOD_STEPS = 2000
 """After so many finite steps the loss scale doubles."""
 NAMED_IDS = 8
+MAX_SEED = 1 << 63
+"""What torch takes."""
 _OPTIMIZER, _TRAINED = "optimizer/", "trained/"
 
 
@@ -123,8 +125,9 @@ class TrainOptions:
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; give 1 or more")
         for name in ("seed", "clip_norm", "validate_every", "checkpoint_every", "keep_best"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise InputError(f"{name} is {getattr(self, name)}; give 0 or more")
+            most = {"seed": MAX_SEED}.get(name, math.inf)
+            if not 0 <= getattr(self, name) < most:
+                raise InputError(f"{name} is {getattr(self, name)}; give 0 or more, below {most}")
         self._check_judging()
         if not 0 <= self.ema_decay < 1:
             raise InputError(f"ema_decay is {self.ema_decay}; give 0 to less than 1")
@@ -211,8 +214,10 @@ def fit(
 
     Raises:
         InputError: the folder is another run's, its checkpoints are all damaged or of another
-            network; the source gives nothing; a prefix or the monitor names nothing.
-        TrainingError: max_skipped steps in a row were not finite; or another process was lost.
+            network; the source gives nothing; a prefix or the monitor names nothing; the best is
+            to be taken and there is no validate.
+        TrainingError: max_skipped steps in a row were not finite, or no figure to take the best by
+            was; or another process was lost.
     """
     world = World(options.machine)
     loop = None
@@ -257,6 +262,12 @@ class _Loop:
         self, validate: Validate | None, progress: Callable[[Report], None] | None
     ) -> Result:
         """What fit does."""
+        options = self.options
+        if validate is None and (options.patience or "best" in options.take):
+            raise InputError(
+                f"take is {options.take!r} and patience {options.patience}, and nothing is judged "
+                "on the way; hold out a validation set, or give 'last' and 0"
+            )
         self._resume()
         if self.world.is_first and not self._ended:
             self._begin()
@@ -344,7 +355,8 @@ class _Loop:
             state.skipped_in_row = 0
             state.good_steps += 1
             for name, value in gathered.sums.items():
-                state.sums[name] = state.sums.get(name, 0.0) + value
+                total = state.sums.get(name, 0.0) + value
+                state.sums[name] = total if math.isfinite(total) else math.nan
         else:
             state.skipped += 1
             state.skipped_in_row += 1
@@ -437,7 +449,9 @@ class _Loop:
         if not self.world.is_first:
             return
         directory, state = self.run.checkpoints, self.state
-        disk.save(directory, disk.Checkpoint(state.step, weights, tensors, asdict(state)))
+        sums = {name: None if math.isnan(each) else each for name, each in state.sums.items()}
+        numbers = {**asdict(state), "sums": sums}
+        disk.save(directory, disk.Checkpoint(state.step, weights, tensors, numbers))
         disk.prune(directory, {*self._last_steps(), *self._best_steps()})
 
     def _last_steps(self) -> list[int]:
@@ -461,7 +475,14 @@ class _Loop:
         if self.average:
             self.average.put(kept.weights)
         put_optimizer_tensors(self.optimizer, _named(kept.tensors, _OPTIMIZER))
+        if odd := {each.name for each in fields(_State)} ^ set(kept.numbers):
+            path, names = disk.path_of(directory, step), ", ".join(sorted(odd))
+            raise InputError(
+                f"{path} is another version's, as {names} tells; remove it, or give another "
+                "directory"
+            )
         self.state = _State(**kept.numbers)
+        self.state.sums = _numbers(self.state.sums)
 
     def _begin(self) -> None:
         step = self.state.step
@@ -477,6 +498,11 @@ class _Loop:
             best, averaged = "best" in self.options.take, "average" in self.options.take
             steps = self._best_steps() if best else self._last_steps()
             steps = self.world.of_first(steps if averaged else steps[:1])
+            if not steps:
+                raise TrainingError(
+                    f"{self.options.monitor} was not finite in any judgement, so that there is no "
+                    f"{self.options.take!r} to take; the last checkpoint is kept"
+                )
             paths = [disk.path_of(self.run.checkpoints, step) for step in steps]
             weights = average_checkpoints(paths)
         put_state(self.given, weights)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from aural.data.examples import duration_of, with_sound_of_another
 from aural.data.manifest import CORPUS, read_manifest
 from aural.data.split import Split, SplitOptions, choose, split
-from aural.errors import InputError, UnknownName
+from aural.errors import AudioError, InputError, UnknownName
 from aural.store.corpora import CORPORA
 from aural.text import tokens as text_tokens
 from aural.text.normalise import NORMALISERS
@@ -130,15 +130,20 @@ class Material:
         digest = hashlib.sha256()
         for name in PARTS:
             for each in self.part(name):
-                size = (
-                    each.audio.stat().st_size
-                    if isinstance(each.audio, Path)
-                    else len(each.audio.data)
-                )
-                line = (name, each.id, each.text, each.speaker, f"{each.duration:.6f}", str(size))
+                size = str(_bytes_of(each))
+                line = (name, each.id, each.text, each.speaker, f"{each.duration:.6f}", size)
                 digest.update("\0".join(line).encode("utf-8", "surrogateescape") + b"\n")
         found["sha256"] = digest.hexdigest()
         return found
+
+
+def _bytes_of(utterance: Utterance) -> int:
+    if not isinstance(utterance.audio, Path):
+        return len(utterance.audio.data)
+    try:
+        return utterance.audio.stat().st_size
+    except OSError as error:
+        raise AudioError(f"{utterance.audio}: can't be read: {error.strerror}") from error
 
 
 def gather(options: DataOptions, seed: int) -> Material:

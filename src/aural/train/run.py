@@ -25,11 +25,14 @@ from typing import TYPE_CHECKING, Any
 
 from aural.errors import InputError
 from aural.models import processors
+from aural.train.checkpoint import steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PACKAGES = ("aural", "accelerate", "numpy", "safetensors", "torch", "transformers", "peft")
+SHOWN = 100
+"""Characters of a value in a message: it may be a list of thousands."""
 MACHINE = "machine"
 """The options of config.json that may change from one start to the next."""
 
@@ -67,6 +70,11 @@ class Run:
                     f"{self.directory} holds a run of other settings, in {name}: "
                     f"{'; '.join(changes[:5])}; set them so, or give another directory"
                 )
+        if steps(self.checkpoints) and not (self.directory / "config.json").exists():
+            raise InputError(
+                f"{self.checkpoints} is of a run that nothing is known of: config.json is missing; "
+                "give another directory"
+            )
 
     def begin(self, train: Mapping[str, Any], *, step: int, processes: int) -> None:
         """Write what is known at the start, or when the run is gone on with at a step."""
@@ -118,9 +126,12 @@ def read_metrics(directory: Path) -> list[dict[str, Any]]:
     if path.exists():
         for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                lines.append(json.loads(text))
-            except ValueError:
+                line = json.loads(text)
+            except (ValueError, RecursionError):
                 break
+            if not isinstance(line, dict) or not isinstance(line.get("step"), int):
+                break
+            lines.append(line)
     return lines
 
 
@@ -247,7 +258,12 @@ def _differences(there: Any, here: Any, name: str = "") -> list[str]:
             for key in names
             for change in _differences(there.get(key), here.get(key), f"{name}.{key}".lstrip("."))
         ]
-    return [] if there == here else [f"{name} is {there!r} there and {here!r} here"]
+    return [] if there == here else [f"{name} is {_short(there)} there and {_short(here)} here"]
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]} ..."
 
 
 def _plain(value: Any) -> Any:

@@ -35,6 +35,9 @@ def run(ctx: click.Context, **values: Any) -> None:
         for event in listening:
             show.event(event)
     except KeyboardInterrupt:
+        live = source == "-" or str(source).startswith("mic")
+        for event in listening.finish() if live else ():
+            show.event(event)
         show.end()
         if not str(source).startswith("mic"):
             raise

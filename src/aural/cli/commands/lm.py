@@ -113,6 +113,8 @@ def perplexity(
     MODEL is an ARPA file, or a trained network, lm@DIRECTORY, which has tokens of its own.
     """
     texts = list(_texts(sources, normaliser))
+    if not texts:
+        raise InputError(f"{', '.join(sources)}: no text to foretell; give at least one word")
     if model.endswith(ARPA):
         from aural.decode.arpa import read_arpa
 

@@ -1,6 +1,7 @@
 """`aural train`: a recipe becomes a trained, exported and judged network."""
 
 import json as jsonlib
+import shlex
 import sys
 import time
 from importlib.util import find_spec
@@ -65,15 +66,20 @@ def command(
 
     name = Path(recipe).stem
     lines = _Lines()
-    found = run_experiment(
-        experiment,
-        directory or Path("runs", name),
-        name=name,
-        resume=resume,
-        command=" ".join(["aural train", recipe, *overrides]),
-        progress=lines.tell,
-        say=lines.say,
-    )
+    directory = directory or Path("runs", name)
+    try:
+        found = run_experiment(
+            experiment,
+            directory,
+            name=name,
+            resume=resume,
+            command=shlex.join(["aural", "train", recipe, *overrides]),
+            progress=lines.tell,
+            say=lines.say,
+        )
+    except KeyboardInterrupt:
+        lines.say(f"{directory} is gone on with by --resume, from its last checkpoint")
+        raise
     lines.clear()
     if found:
         write(jsonlib.dumps(found, ensure_ascii=False, indent=2) + "\n")

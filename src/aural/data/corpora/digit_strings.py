@@ -1,8 +1,9 @@
 """Strings of spoken digits, composed of the Free Spoken Digit Dataset's recordings (CC-BY-SA-4.0).
 
-A string is three to seven digits of one speaker, real recordings one after the other with gaps of
-0.05 to 0.35 s, in which there is noise 60 dB below full scale and nothing else; digits, gaps and
-order are drawn once, from a seed of their own. Each recording is in as many strings as TIMES says.
+A string is three to seven digits of one speaker (his last one: what is left of them), real
+recordings one after the other with gaps of 0.05 to 0.35 s, in which there is noise 60 dB below full
+scale and nothing else; digits, gaps and order are drawn once, from a seed of their own. Each
+recording is in as many strings as TIMES says.
 metadata "ends" has the second at which each word ends, as the recording does: the truth that a
 stream's delays are measured against. As one voice says a digit much as it always does, whole
 speakers are held out.
@@ -52,7 +53,7 @@ def read_digit_strings(root: Path) -> list[Utterance]:
 def _strings(speaker: str, words: list[Utterance], rng: np.random.Generator) -> list[Utterance]:
     samples = [_samples(each) for each in words]
     order = np.concatenate([rng.permutation(len(words)) for _ in range(TIMES)]).tolist()
-    made = []
+    made: list[Utterance] = []
     while order:
         count = int(rng.integers(SHORTEST, LONGEST + 1))
         taken, order = order[:count], order[count:]

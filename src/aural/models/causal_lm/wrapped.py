@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedTokenizerFast,
+)
 from transformers.utils import logging
 
-from aural.errors import InputError, UnknownName
+from aural.errors import AuralError, InputError, UnknownName
+from aural.models.causal_lm.confined import rendered
+from aural.models.causal_lm.vetting import vetted_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,10 +59,16 @@ class CausalLM:
         messages = [*told, {"role": "user", "content": user}]
         if not self.tokenizer.chat_template:
             return "\n".join(message["content"] for message in messages) + "\n"
-        made: Any = self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True
-        )
-        return str(made)
+        try:
+            template = str(self.tokenizer.get_chat_template())
+        except ValueError as error:
+            raise InputError(f"no chat template is the one to be used: {error}") from error
+        special = {
+            name: str(text)
+            for name, text in self.tokenizer.special_tokens_map.items()
+            if name.endswith("_token")
+        }
+        return rendered(template, messages, special)
 
     @torch.inference_mode()
     def log_probability(self, text: str) -> float:
@@ -80,27 +92,38 @@ def read(directory: Path, gguf: str, *, device: str, compute_type: str) -> Causa
     network, tokenizer = _read(directory, {"gguf_file": gguf} if gguf else {})
     there = device != "cpu" and torch.cuda.is_available()
     network = network.to(device="cuda" if there else "cpu", dtype=dtype).eval()
+    # What a checkpoint would rather have: beams, penalties, ends of its own.
+    network.generation_config = GenerationConfig()
     end = tokenizer.eos_token_id
     if end is None:
         raise InputError(f"{directory}: the tokenizer has no end token, so no answer could end")
-    return CausalLM(network, tokenizer, network.get_input_embeddings().weight.shape[1], end)
+    rows, width = network.get_input_embeddings().weight.shape
+    last = max(tokenizer.get_vocab().values())
+    if last >= rows:
+        raise InputError(f"{directory}: the tokenizer's last is {last}, of {rows} embeddings")
+    return CausalLM(network, tokenizer, width, end)
 
 
 def _read(directory: Path, form: dict[str, str]) -> tuple[Any, PreTrainedTokenizerFast]:
     own: dict[str, Any] = {**form, "trust_remote_code": False, "local_files_only": True}
     try:
         with _quiet():
-            network = AutoModelForCausalLM.from_pretrained(
-                directory,
-                config=AutoConfig.from_pretrained(directory, **own),
-                use_safetensors=not form,
-                dtype=torch.float32,
-                **own,
+            config = {} if form else {"config": vetted_config(directory), "use_safetensors": True}
+            made: Any = AutoModelForCausalLM.from_pretrained(
+                directory, dtype=torch.float32, output_loading_info=True, **config, **own
             )
+            network, found = made
             tokenizer = AutoTokenizer.from_pretrained(directory, use_fast=True, **own)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except AuralError:
+        raise
+    except Exception as error:  # a checkpoint can make the library raise anything
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{directory} can't be read as a causal language model: {said}") from error
+    if missing := sorted(found["missing_keys"]):
+        raise InputError(
+            f"{directory}: {len(missing)} weights missing ({', '.join(missing[:3])}); config.json "
+            "is another network's"
+        )
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise InputError(f"{directory}: no tokenizer.json; save the fast form of its tokenizer")
     return network, tokenizer

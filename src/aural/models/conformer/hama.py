@@ -72,9 +72,11 @@ def read(directory: Path, network: Conformer) -> tuple[HamaFeatures, Tokenizer]:
 def read_tokenizer(path: Path) -> Tokenizer:
     """Its tokens with the blank first; the boundary of words is a space before a word."""
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"more than {MAX_BYTES} bytes")
         symbols = json.loads(path.read_text(encoding="utf-8"))["decoder"]
         return Tokenizer("pieces", (*symbols, SPACE))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: not hama's list of tokens ({error})") from error
 
 
@@ -98,7 +100,7 @@ def _tensors(data: bytes) -> dict[str, np.ndarray]:
     (count,), place = struct.unpack_from("<I", data, len(MAGIC)), len(MAGIC) + 4
     if count > MAX_TENSORS:
         raise ValueError(f"{count} tensors, of {MAX_TENSORS} allowed")
-    entries = []
+    entries, whole = [], 0
     for _ in range(count):
         (length,) = struct.unpack_from("<H", data, place)
         name = data[place + 2 : place + 2 + length].decode()
@@ -112,6 +114,9 @@ def _tensors(data: bytes) -> dict[str, np.ndarray]:
         place += 16
         if size != math.prod(shape) * KINDS[kind].itemsize:
             raise ValueError(f"{name} of shape {shape} has {size} bytes")
+        whole += size
+        if whole > len(data):
+            raise ValueError(f"its tensors share bytes: {whole} of {len(data)}")
         entries.append((name, KINDS[kind], shape, offset))
     start = -(-place // 16) * 16
     return {

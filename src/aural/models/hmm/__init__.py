@@ -20,7 +20,8 @@ texts and hears small grammars; it is no Recogniser, as it comes without a langu
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from math import isfinite
 from typing import TYPE_CHECKING, Literal, get_args
 
 from aural.errors import InputError, MissingExtra, UnknownName
@@ -59,8 +60,8 @@ class Config:
 
     Log densities are multiplied by acoustic_scale; a word costs word_log_weight, a silence
     silence_log_weight. States more than beam below the best are given up (0: none), as are all but
-    max_active (0: all). hidden, layers, context: of the network in the Gaussians' place (network.py);
-    hidden 0: there is none.
+    max_active (0: all). hidden, layers, context: of the network in the Gaussians' place
+    (network.py); hidden 0: there is none.
     """
 
     files: Files = "own"
@@ -81,11 +82,28 @@ class Config:
     context: int = 7
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value, told = getattr(self, field.name), type(field.default)
+            right = type(value) in (int, float) if told is float else type(value) is told
+            if not right or (told is not str and not isfinite(value)):
+                raise InputError(
+                    f"{field.name} is {value!r:.40}; give a value as {field.default!r}"
+                )
         for name, kind in (("files", Files), ("grammar", GrammarKind)):
             if getattr(self, name) not in get_args(kind):
                 raise UnknownName(name, str(getattr(self, name)), get_args(kind))
         if not self.acoustic_scale > 0:
             raise InputError(f"acoustic_scale is {self.acoustic_scale}; give a number above 0")
+        for name, least, most in (
+            ("sample_rate", 1000, 384_000),
+            ("n_mels", 1, 512),
+            ("n_mfcc", 1, self.n_mels),
+            ("hidden", 0, 8192),
+            ("layers", 1, 16),
+            ("context", 0, 100),
+        ):
+            if not least <= getattr(self, name) <= most:
+                raise InputError(f"{name} is {getattr(self, name)}; give {least} to {most}")
         if not self.beam >= 0 or self.max_active < 0:
             raise InputError(f"beam is {self.beam}, max_active {self.max_active}; give 0 or more")
 
@@ -166,6 +184,11 @@ def load(
     names = ("sample_rate", "n_mels", "n_mfcc", "fmin", "fmax")
     options = CepstraOptions(**{name: getattr(config, name) for name in names})
     gaussians = load_model(directory / "model.npz")
+    if gaussians.mixtures.means.shape[1] != 3 * config.n_mfcc:
+        raise InputError(
+            f"{directory}: Gaussians of {gaussians.mixtures.means.shape[1]} values; n_mfcc is "
+            f"{config.n_mfcc}, of which come {3 * config.n_mfcc}"
+        )
     own = _hybrid(directory, gaussians, config) if config.hidden else gaussians
     return WordRecogniser(Listening(own, options.cepstra, lexicon, config))
 

@@ -121,9 +121,9 @@ def load_model(path: Path) -> GaussianModel:
             raise InputError(f"{path}: {size} bytes unpacked; at most {MAX_BYTES} are read")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except Exception as error:  # a damaged, encrypted or lying archive makes numpy raise anything
         raise InputError(f"{path}: can't be read as a model: {error}") from error
     if {name: array.ndim for name, array in arrays.items()} != _ARRAYS:
         raise InputError(f"{path}: not the arrays of a model ({', '.join(sorted(arrays))})")
@@ -132,6 +132,8 @@ def load_model(path: Path) -> GaussianModel:
                         ("log_weights", "f"), ("stay", "f")):  # fmt: skip
         if arrays[name].dtype.kind not in kinds:
             raise InputError(f"{path}: {name} are {arrays[name].dtype}")
+        if kinds == "f" and not np.isfinite(arrays[name]).all():
+            raise InputError(f"{path}: {name} are not all finite")
     if arrays["nodes"].shape[1] != 4:
         raise InputError(f"{path}: nodes have shape {arrays['nodes'].shape}; they have 4 columns")
     names = tuple(map(str, arrays["phones"]))

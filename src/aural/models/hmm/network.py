@@ -15,16 +15,13 @@ from torch.nn import functional
 
 from aural.errors import InputError
 from aural.models.hmm.acoustic import HybridModel
-from aural.nn.exported import apart
+from aural.nn.exported import apart, load_weights
 from aural.nn.masking import check_features, cleared, real_frames
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from aural.models.hmm.acoustic import GaussianModel
-
-FILE = "model.safetensors"
-PRIORS = "log_priors"
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,10 @@ class Shape:
 
 class FrameNetwork(nn.Module):
     """Layers with ReLU over a frame and those around it; beyond a recording's ends there is the
-    mean, 0."""
+    mean, 0. log_priors, (state,): the states' log shares of the training frames, set once it is
+    trained; -inf for one never seen."""
+
+    log_priors: Tensor
 
     def __init__(self, shape: Shape, dropout: float = 0.0) -> None:
         super().__init__()
@@ -60,6 +60,7 @@ class FrameNetwork(nn.Module):
         )
         self.out = nn.Linear(shape.hidden, shape.states)
         self.dropout = nn.Dropout(dropout)
+        self.register_buffer("log_priors", torch.zeros(shape.states))
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """log probabilities (item, frame, states) of features (item, frame, features), and lengths
@@ -81,35 +82,25 @@ class FrameNetwork(nn.Module):
         return found
 
 
-def save_network(directory: Path, network: FrameNetwork, log_priors: np.ndarray) -> None:
-    """Write the weights beside the Gaussians that aligned for them, and the states' log shares of
-    the training frames (state,)."""
+def save_network(directory: Path, network: FrameNetwork) -> None:
+    """Write the weights beside the Gaussians that aligned for them."""
     from safetensors.torch import save_file
 
-    state = network.state_dict() | {PRIORS: torch.from_numpy(np.asarray(log_priors, np.float64))}
-    save_file(apart(state), directory / FILE)
+    save_file(apart(network.state_dict()), directory / "model.safetensors")
+
+
+def hybrid(gaussians: GaussianModel, network: FrameNetwork) -> HybridModel:
+    """The network in the place of the Gaussians, whose states it tells."""
+    priors = network.log_priors.cpu().numpy()
+    return HybridModel(gaussians.phones, network.log_posteriors, priors)
 
 
 def load_hybrid(
     directory: Path, gaussians: GaussianModel, *, hidden: int, layers: int, context: int
 ) -> HybridModel:
-    """The network of a directory in the place of its Gaussians, whose states it tells; InputError
-    where the file is not of these sizes."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    path = directory / FILE
+    """What a directory holds beside its Gaussians; InputError where it is not of these sizes."""
     states, width = gaussians.mixtures.states, gaussians.mixtures.means.shape[1]
-    try:
-        state = load_file(path)
-        priors = state.pop(PRIORS).numpy()
-        with torch.random.fork_rng():  # it is built before it is filled
-            network = FrameNetwork(Shape(width, states, hidden, layers, context))
-        network.load_state_dict(state)
-    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
-        raise InputError(f"{path}: not a network for these {states} states: {error}") from error
-    if priors.shape != (states,):
-        raise InputError(f"{path}: {PRIORS} have shape {priors.shape}; there are {states} states")
-    return HybridModel(gaussians.phones, network.eval().log_posteriors, priors)
-
-
+    with torch.random.fork_rng():  # it is built before it is filled
+        network = FrameNetwork(Shape(width, states, hidden, layers, context))
+    load_weights(directory, network)
+    return hybrid(gaussians, network.eval())

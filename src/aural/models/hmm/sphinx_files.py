@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from aural.decode.graph import Place
 
-MAX_BYTES = 256 << 20
+MAX_BYTES = 32 << 20
 LOG_STEP = float(np.log(1.0001)) * 1024
 """What one step of a weight or score in 8 bits is, as a natural logarithm."""
 PLACES: tuple[Place, ...] = ("inside", "begin", "end", "single")

@@ -10,6 +10,7 @@ import torch
 from aural.decode.language import Perplexity
 from aural.decode.neural import NeuralScorer
 from aural.errors import InputError
+from aural.nn.recogniser import chosen_device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,12 +36,7 @@ class NeuralLanguageModel:
                 f"the tokenizer has {tokenizer.size} tokens and the network "
                 f"{network.config.tokens}; they belong to different models"
             )
-        there = device != "cpu" and torch.cuda.is_available()
-        if device == "auto":
-            device = "cuda" if there else "cpu"
-        elif device.startswith("cuda") and not there:
-            raise InputError(f"device is {device!r}; this machine has no GPU that torch can use")
-        self.network = network.to(device).eval()
+        self.network = network.to(chosen_device(device)).eval()
         self.tokenizer = tokenizer
 
     def scorer(self) -> NeuralScorer:

@@ -14,7 +14,7 @@ tiny_audio.py reads the configuration and the projectors that tiny-audio publish
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal, get_args
 
 from aural.errors import InputError, MissingExtra, UnknownName
@@ -29,6 +29,17 @@ if TYPE_CHECKING:
 
 EXTRA = "train"
 Training = Literal["frozen", "lora", "full"]
+
+
+_BOUNDS = {
+    "downsample_rate": (1, 1024),
+    "projector_dim": (1, 1 << 16),
+    "queries": (1, 1024),
+    "experts": (1, 1024),
+    "lora_rank": (1, 4096),
+    "lora_alpha": (1, 1 << 16),
+    "max_new_tokens": (1, 4096),
+}
 
 
 @dataclass(frozen=True)
@@ -65,11 +76,14 @@ class Config:
     max_new_tokens: int = 128
 
     def __post_init__(self) -> None:
-        for name in ("downsample_rate", "projector_dim", "queries", "experts", "lora_rank"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; give 1 or more")
-        if not 1 <= self.max_new_tokens <= 4096:
-            raise InputError(f"max_new_tokens is {self.max_new_tokens}; give 1 to 4096")
+        for field in fields(self):
+            value, least, most = getattr(self, field.name), *_BOUNDS.get(field.name, (0, 1 << 20))
+            if type(value) is not type(field.default):
+                raise InputError(
+                    f"{field.name} is {value!r:.40}; give a value as {field.default!r} is"
+                )
+            if isinstance(value, int) and not least <= value <= most:
+                raise InputError(f"{field.name} is {value}; give {least} to {most}")
         for name in ("train_encoder", "train_language_model"):
             if getattr(self, name) not in get_args(Training):
                 raise UnknownName(name, getattr(self, name), get_args(Training))

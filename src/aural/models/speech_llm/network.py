@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -36,9 +37,8 @@ class SpeechLLM(nn.Module):
     """Features in, log probabilities of the text's tokens out.
 
     Its state holds only the weights that training may change: the projector's, and LoRA's or all
-    of what is adapted. States of a frozen encoder are kept per recording, up to
-    MAX_REMEMBERED_BYTES of them, while `remember` is set and the recordings have ids: they never
-    change.
+    of what is adapted. States of a frozen encoder are kept per recording and what is heard of it,
+    up to MAX_REMEMBERED_BYTES of them, while `remember` is set and the recordings have ids.
     """
 
     def __init__(self, config: Config, encoder: SoundEncoder, llm: TextModel) -> None:
@@ -60,7 +60,7 @@ class SpeechLLM(nn.Module):
         before, after = self._prompt()
         self._before, self._after = llm.ids(before), llm.ids(after)
         self.remember = True
-        self._known: dict[str, Tensor] = {}
+        self._known: dict[tuple[str, bytes], Tensor] = {}
         self._room = MAX_REMEMBERED_BYTES
 
     def _prompt(self) -> tuple[str, str]:
@@ -116,13 +116,15 @@ class SpeechLLM(nn.Module):
 
     def _remembered(self, name: str, features: Tensor, length: Tensor) -> Tensor:
         """States (frame, width) of one recording, kept where there is room for them."""
-        if name in self._known:
-            return self._known[name].to(features.device)
+        features = features[:, : int(length[0])]
+        sound = hashlib.blake2b(features.contiguous().cpu().numpy().tobytes()).digest()
+        if (name, sound) in self._known:
+            return self._known[name, sound].to(features.device)
         with torch.no_grad():
-            states: Tensor = self.encoder.encode(features[:, : int(length[0])], length)[0][0]  # type: ignore[operator]
+            states: Tensor = self.encoder.encode(features, length)[0][0]  # type: ignore[operator]
         if states.nbytes <= self._room:
             self._room -= states.nbytes
-            self._known[name] = states
+            self._known[name, sound] = states
         return states
 
     def forward(

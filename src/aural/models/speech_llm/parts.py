@@ -51,7 +51,9 @@ def sound_encoder(name: str) -> SoundEncoder:
     if name == LOG_MEL:
         return SoundEncoder(name, Features(), FeatureOptions("whisper", 80, normalise="none"))
     if name.startswith(RANDOM):
-        made = sound_encoder(name.removeprefix(RANDOM))
+        if (inner := name.removeprefix(RANDOM)).startswith(RANDOM):
+            raise InputError(f"{name:.60}: give {RANDOM!r} once")
+        made = sound_encoder(inner)
         _draw_anew(made.network)
         return replace(made, name=name)
     entry = models.find(name)
@@ -68,9 +70,12 @@ def sound_encoder(name: str) -> SoundEncoder:
 
 def _draw_anew(network: nn.Module) -> None:
     """Every weight drawn anew, the same each time, as what is frozen is not written down: matrices
-    with the variance that keeps a signal's size, gains 1 and shifts 0 as before any training."""
+    with the variance that keeps a signal's size, gains 1, shifts 0 and running statistics as before
+    any training."""
     generator = torch.Generator().manual_seed(0)
     for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.reset_running_stats()
         for name, weight in module.named_parameters(recurse=False):
             if weight.ndim > 1:
                 nn.init.normal_(weight, std=weight[0].numel() ** -0.5, generator=generator)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from aural.errors import UnknownName
+from aural.errors import InputError, UnknownName
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -138,6 +138,7 @@ def _heads(width: int) -> int:
     return next(heads for heads in range(max(1, width // 64), 0, -1) if width % heads == 0)
 
 
+MAX_WEIGHTS = 1 << 28
 PLAIN = ("plain_mlp", "plain_swiglu")
 PROJECTORS = ("mlp", "swiglu", "convolution", "qformer", "adapters", *PLAIN)
 
@@ -178,5 +179,12 @@ def projector(config: Config, width: int, llm_dim: int, size: float) -> Projecto
     }
     if config.projector not in bodies:
         raise UnknownName("projector", config.projector, PROJECTORS)
+    with torch.device("meta"):
+        weights = sum(each.numel() for each in bodies[config.projector]().parameters())
+    if weights > MAX_WEIGHTS:
+        raise InputError(
+            f"the projector {config.projector} would have {weights} weights, of {MAX_WEIGHTS} "
+            "allowed; give less projector_dim, downsample_rate, queries or experts"
+        )
     kept = None if config.projector in PLAIN else size
     return Projector(bodies[config.projector](), llm_dim, rate, kept)

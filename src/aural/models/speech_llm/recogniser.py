@@ -25,7 +25,7 @@ from aural.nn.recogniser import (
 from aural.types import Hypothesis, LanguageGuess, Segment, Tag
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from aural.models.speech_llm import Config
@@ -112,9 +112,20 @@ def read(directory: Path, config: Config, *, device: str, compute_type: str) -> 
             state = load_file(path)
         except (OSError, SafetensorError) as error:
             raise InputError(f"{path}: can't be read as safetensors: {error}") from error
-        network.load_state_dict(projector_state(state, config))
+        _fill(network, projector_state(state, config), path)
         language = ""
     else:
         load_weights(directory, network)
         language = read_exported(directory).language
     return SpeechLLMRecogniser(network, language, device)
+
+
+def _fill(network: SpeechLLM, state: Mapping[str, torch.Tensor], path: Path) -> None:
+    own = network.state_dict()
+    for name, value in state.items():
+        if name in own and value.shape != own[name].shape:
+            raise InputError(
+                f"{path}: {name} is {tuple(value.shape)}; what config.json puts together has "
+                f"{tuple(own[name].shape)}"
+            )
+    network.load_state_dict(state)

@@ -58,8 +58,8 @@ def read_tiny_audio_config(directory: Path) -> Config:
         raise UnknownName("projector_type", str(kind), ("mlp", "swiglu"))
     rate = written.get("audio_downsample_rate", written.get("projector_pool_stride", 5))
     encoder_dim, llm_dim = written.get("encoder_dim") or 0, written.get("llm_dim") or 0
-    inner = written.get("projector_hidden_dim") or _default_inner(kind, encoder_dim, llm_dim)
     try:
+        inner = written.get("projector_hidden_dim") or _default_inner(kind, encoder_dim, llm_dim)
         return Config(
             encoder=_encoder_name(str(written["audio_model_id"])),
             language_model=str(written["text_model_id"]),
@@ -74,7 +74,9 @@ def read_tiny_audio_config(directory: Path) -> Config:
         )
     except KeyError as error:
         raise InputError(f"{directory / 'config.json'} says nothing of {error}") from error
-    except (TypeError, ValueError) as error:
+    except InputError:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{directory / 'config.json'}: {error}") from error
 
 

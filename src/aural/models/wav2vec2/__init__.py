@@ -16,8 +16,8 @@ Samples (item, sample, 1), or a log-mel (item, frame, n_mels), become a state ev
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import prod
+from dataclasses import dataclass, fields
+from math import isfinite, prod
 from typing import TYPE_CHECKING, Literal, get_args
 
 from aural.errors import InputError, MissingExtra, UnknownName
@@ -46,6 +46,10 @@ EXTRA = "torch"
 Kind = Literal["wav2vec2", "hubert", "wavlm", "mctct"]
 Head = Literal["none", "ctc", "sequence", "frames"]
 Activation = Literal["gelu", "relu", "silu"]
+MAX_WIDTH = 1 << 20
+MAX_LAYERS = 1024
+MAX_REACH = 1 << 20
+"""Samples that one state may be of, and that may lie between two."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,22 @@ class Config:
     mask_time_length: int = 10
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            self._check_type(field.name, type(field.default))
+        self._check_choices()
+        for name in _POSITIVE:
+            self._at_least(name, 1)
+        for name in ("adapter", "epsilon"):
+            self._at_least(name, 0)
+        if self.layers > MAX_LAYERS:
+            raise InputError(f"layers is {self.layers}; give 1 to {MAX_LAYERS}")
+        self._check_convolutions()
+        self._check_positions()
+        for name in ("mask_time_prob", *_DROPOUTS):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name)}; give 0 to 1")
+
+    def _check_choices(self) -> None:
         for name, kinds in (
             ("kind", Kind),
             ("head", Head),
@@ -112,9 +132,8 @@ class Config:
                 raise UnknownName(name, getattr(self, name), get_args(kinds))
         if self.conv_norm not in ("group", "layer"):
             raise UnknownName("conv_norm", self.conv_norm, ("group", "layer"))
-        for name in ("n_mels", "tokens", "d_model", "layers", "heads", "inner", "mask_time_length"):
-            self._at_least(name, 1)
-        self._check_convolutions()
+
+    def _check_positions(self) -> None:
         if self.kind == "mctct":
             self._at_least("head_width", 1)
             self._at_least("max_positions", 1)
@@ -123,8 +142,24 @@ class Config:
                 f"d_model is {self.d_model}; give a multiple of heads ({self.heads}) and of "
                 f"position_groups ({self.position_groups})"
             )
-        if not 0 <= self.mask_time_prob <= 1:
-            raise InputError(f"mask_time_prob is {self.mask_time_prob}; give 0 to 1")
+        if self.kind == "wavlm" and not 1 <= self.buckets // 4 < self.max_distance:
+            raise InputError(
+                f"buckets is {self.buckets} and max_distance {self.max_distance}; give 4 buckets "
+                "or more, and a distance of more than a quarter of them"
+            )
+
+    def _check_type(self, name: str, kind: type) -> None:
+        """JSON has any value anywhere."""
+        value = getattr(self, name)
+        if kind is float:
+            right = type(value) in (int, float) and isfinite(value)
+        elif kind is tuple:
+            right = type(value) is tuple and all(type(each) is int for each in value)
+        else:
+            right = type(value) is kind
+        largest = max(value, default=0) if right and kind is tuple else value
+        if not right or (kind in (int, tuple) and largest > MAX_WIDTH):
+            raise InputError(f"{name} is {value!r:.40}; give {_KINDS[kind]}")
 
     def _at_least(self, name: str, least: int) -> None:
         if getattr(self, name) < least:
@@ -142,12 +177,43 @@ class Config:
             raise InputError("conv_channels, conv_kernels and conv_strides differ in number")
         if min(*self.conv_channels, *self.conv_kernels, *self.conv_strides) < 1:
             raise InputError("conv_channels, conv_kernels and conv_strides are to be 1 or more")
+        if max(self.reach, self.subsampling) > MAX_REACH:
+            raise InputError(
+                f"a state is of {self.reach} samples, one every {self.subsampling}; give at most "
+                f"{MAX_REACH}"
+            )
 
     @property
     def subsampling(self) -> int:
         """Samples, or frames of the log-mel, from one state to the next."""
         return prod(self.conv_strides)
 
+    @property
+    def reach(self) -> int:
+        """Samples, or frames of the log-mel, that the convolutions make one state of."""
+        reach = 1
+        for kernel, stride in zip(
+            reversed(self.conv_kernels), reversed(self.conv_strides), strict=True
+        ):
+            reach = (reach - 1) * stride + kernel
+        return reach
+
+
+_POSITIVE = (
+    *("n_mels", "tokens", "d_model", "layers", "heads", "inner", "mask_time_length"),
+    *("position_kernel", "position_groups", "classifier"),
+)
+_KINDS = {
+    int: f"a whole number of at most {MAX_WIDTH}",
+    float: "a number",
+    tuple: f"a list of whole numbers of at most {MAX_WIDTH}",
+    bool: "true or false",
+    str: "a text",
+}
+_DROPOUTS = (
+    *("dropout", "attention_dropout", "activation_dropout"),
+    *("projection_dropout", "head_dropout"),
+)
 
 _OWN = "of your own training"
 _TINY = Config(

@@ -161,9 +161,9 @@ class SoundRecogniser(SoundModel):
         config = self.network.config
         if language == self.language:
             return read_vocabulary(self.directory, config)
-        state = read_adapter(self.directory, language, config)
+        state = read_adapter(self.directory, language, self.network)
         self._adapted[language] = state
-        outputs = len(state.get("head.out.bias", ()))
+        outputs = len(state["head.out.bias"])
         return read_vocabulary(self.directory, config, language, outputs)
 
     def _speak(self, language: str) -> None:

@@ -12,9 +12,11 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -24,7 +26,7 @@ from aural.errors import InputError, UnknownName
 from aural.models.wav2vec2 import Config
 from aural.models.wav2vec2.network import Wav2Vec2
 from aural.nn.exported import load_weights, read_exported, read_network_config
-from aural.store.checkpoint import check_checkpoint
+from aural.store.checkpoint import check_checkpoint, weight_shapes
 from aural.text.tokens import SPACE, Tokenizer
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from aural.nn.recogniser import Features
 
 MAX_JSON_BYTES = 64 << 20
+SLACK = 1 << 20
+_WEIGHT, _BIAS = "head.out.weight", "head.out.bias"
 MODEL_TYPES = ("wav2vec2", "hubert", "wavlm", "mctct")
 HEADS = {
     "ForCTC": "ctc",
@@ -228,17 +232,18 @@ def read_checkpoint_config(directory: Path) -> Config:
         values["mask_time_prob"] = 0.0
     try:
         return Config(**values)
-    except TypeError as error:
-        raise InputError(f"{directory}/config.json: a value of the wrong type ({error})") from error
+    except InputError as error:
+        raise InputError(f"{directory}/config.json: {error}") from error
 
 
 def _head(written: Mapping[str, Any]) -> str:
-    named = str((written.get("architectures") or [""])[0])
+    told = written.get("architectures")
+    named = str(told[0]) if isinstance(told, list) and told else ""
     return next((head for end, head in HEADS.items() if named.endswith(end)), "none")
 
 
 def _activation(name: object) -> str:
-    if name not in _ACTIVATIONS:
+    if str(name) not in _ACTIVATIONS:
         raise UnknownName("activation in config.json", str(name), tuple(_ACTIVATIONS))
     return _ACTIVATIONS[str(name)]
 
@@ -247,12 +252,13 @@ def _outputs(written: Mapping[str, Any], head: str, usual: int) -> int:
     if head == "ctc":
         return written.get("vocab_size") or usual
     labels = written.get("id2label")
-    return len(labels) if labels else written.get("num_labels") or 2
+    return len(labels) if labels and isinstance(labels, dict) else written.get("num_labels") or 2
 
 
 def read_labels(directory: Path, config: Config) -> tuple[str, ...]:
     """The names of the head's outputs, in order."""
-    labels = check_checkpoint(directory).get("id2label") or {}
+    told = check_checkpoint(directory).get("id2label")
+    labels = told if isinstance(told, dict) else {}
     return tuple(str(labels.get(str(i), f"LABEL_{i}")) for i in range(config.tokens))
 
 
@@ -263,11 +269,12 @@ def read_network(directory: Path, config: Config) -> Wav2Vec2:
     the original needed besides (quantisers, projections) is left out; where there is no embedding
     for hidden frames it is drawn from torch's generator.
     """
+    path = directory / "model.safetensors"
+    _check_room(path, config)
     network = Wav2Vec2(config)
     if exported(directory) is not None:
         load_weights(directory, network)
         return network
-    path = directory / "model.safetensors"
     state = dict(_renamed(_tensors(path), config))
     own = network.state_dict()
     hidden = "encoder.mask_embedding"
@@ -285,6 +292,16 @@ def read_network(directory: Path, config: Config) -> Wav2Vec2:
     return network
 
 
+def _check_room(path: Path, config: Config) -> None:
+    """InputError where the network would be much larger than the file, before it is built."""
+    held = sum(map(prod, weight_shapes([path]).values()))
+    with torch.device("meta"):
+        network = Wav2Vec2(config)
+    told = sum(each.numel() for each in network.parameters())
+    if told > 2 * held + SLACK:
+        raise InputError(f"{path} holds {held} numbers; config.json tells of {told} weights")
+
+
 def fill(network: Wav2Vec2, state: Mapping[str, Tensor], path: Path) -> None:
     """Put weights, by the network's own names, into it; InputError names one that does not fit."""
     own = network.state_dict()
@@ -297,10 +314,27 @@ def fill(network: Wav2Vec2, state: Mapping[str, Tensor], path: Path) -> None:
     network.load_state_dict(dict(state), strict=False)
 
 
-def read_adapter(directory: Path, language: str, config: Config) -> dict[str, Tensor]:
-    """The weights of one of MMS's languages, by the network's own names: adapters and head."""
+def read_adapter(directory: Path, language: str, network: Wav2Vec2) -> dict[str, Tensor]:
+    """The weights of one of MMS's languages, by the network's own names: adapters and head, all of
+    them and nothing else; InputError for others."""
     path = directory / f"adapter.{language}.safetensors"
-    return dict(_renamed(_tensors(path), config))
+    state = dict(_renamed(_tensors(path), network.config))
+    outputs = len(state.get(_BIAS, ()))
+    wanted = {
+        name: tuple(value.shape)
+        for name, value in network.state_dict().items()
+        if ".adapter." in name or name in (_WEIGHT, _BIAS)
+    }
+    wanted |= {_WEIGHT: (outputs, network.config.d_model), _BIAS: (outputs,)}
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    if found != wanted or not outputs:
+        odd = sorted(
+            name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)
+        )
+        raise InputError(
+            f"{path}: not the adapters and the head of this network ({', '.join(odd[:3])})"
+        )
+    return state
 
 
 def adapters(directory: Path) -> tuple[str, ...]:
@@ -311,9 +345,12 @@ def adapters(directory: Path) -> tuple[str, ...]:
 
 def _tensors(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
+        tensors = load_file(path)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: can't be read as safetensors: {error}") from error
+    if complex_ := [name for name, value in tensors.items() if value.is_complex()]:
+        raise InputError(f"{path}: {complex_[0]} has complex numbers")
+    return tensors
 
 
 def _renamed(tensors: Mapping[str, Tensor], config: Config) -> Iterator[tuple[str, Tensor]]:
@@ -379,7 +416,7 @@ def read_vocabulary(
     delimiter = settings.get("word_delimiter_token", "|")
     blank = check_checkpoint(directory).get("pad_token_id")
     blank = (1 if config.kind == "mctct" else 0) if blank is None else blank
-    if not isinstance(blank, int) or not 0 <= blank < (outputs or config.tokens):
+    if type(blank) is not int or not 0 <= blank < (outputs or config.tokens):
         raise InputError(f"{directory}/config.json: pad_token_id is {blank!r}, which is no output")
     texts = {
         number: SPACE if text == delimiter else text
@@ -388,6 +425,8 @@ def read_vocabulary(
     }
     if settings.get("do_lower_case"):
         texts = {number: text.lower() for number, text in texts.items()}
+    if len(texts) < sum(number in texts for number in numbers.values()):
+        raise InputError(f"{directory / 'vocab.json'}: a number stands for two texts")
     in_order = sorted(texts)
     symbols = tuple(texts[number] for number in in_order)
     apart = SPACE not in symbols and any(len(symbol) > 1 for symbol in symbols)
@@ -407,8 +446,10 @@ def _numbers(directory: Path, language: str, tokens: int) -> dict[str, int]:
             raise UnknownName("language", chosen, tuple(sorted(written)))
         written = written[chosen]
     for text, number in written.items():
-        if not isinstance(number, int) or not 0 <= number < tokens:
+        if type(number) is not int or not 0 <= number < tokens:
             raise InputError(f"{path}: {text!r} is number {number!r}; there are {tokens} outputs")
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise InputError(f"{path}: {text!r} is half a character")
     return written
 
 

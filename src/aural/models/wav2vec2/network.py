@@ -136,12 +136,8 @@ class RawEncoder(nn.Module):
 
     def _heard(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """What the convolutions make of samples (item, sample, 1): (item, frame', channel)."""
-        reach, kinds = (
-            1,
-            tuple(zip(self.config.conv_kernels, self.config.conv_strides, strict=True)),
-        )
-        for kernel, stride in reversed(kinds):
-            reach = (reach - 1) * stride + kernel
+        reach = self.config.reach
+        kinds = zip(self.config.conv_kernels, self.config.conv_strides, strict=True)
         x = cleared(features, real_frames(lengths, features.shape[1]))
         x = functional.pad(x, (0, 0, 0, max(0, reach - x.shape[1]))).transpose(1, 2)
         lengths = lengths.clamp(min=reach)

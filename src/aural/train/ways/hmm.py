@@ -1,4 +1,4 @@
-"""Hidden Markov models: Gaussians fitted to utterances and their texts, and networks in their place.
+"""Hidden Markov models: Gaussians fitted to utterances and texts, and networks in their place.
 
 Without a network (hidden 0) `train.steps` are the iterations of phones without context
 (models/hmm/training.py); only the seed of the other options of `train` is read, and a run that was
@@ -13,6 +13,7 @@ is chosen by the validation set is the acoustic scale, among acoustic_scales.
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -27,10 +28,9 @@ from aural.errors import InputError, UnknownName
 from aural.metrics.wer import word_errors
 from aural.models.hmm import Config as Decoding
 from aural.models.hmm import GrammarKind, save
-from aural.models.hmm.acoustic import GaussianModel, HybridModel
 from aural.models.hmm.features import CepstraOptions
 from aural.models.hmm.lexicon import parse_lexicon, read_lexicon
-from aural.models.hmm.network import FrameNetwork, Shape, save_network
+from aural.models.hmm.network import FrameNetwork, Shape, hybrid, save_network
 from aural.models.hmm.recogniser import Listening, WordRecogniser
 from aural.models.hmm.training import (
     UNALIGNED,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from aural.models.hmm.acoustic import GaussianModel, HybridModel
     from aural.models.hmm.lexicon import Lexicon
     from aural.models.hmm.training import Progress
     from aural.train.run import Run
@@ -112,19 +113,16 @@ def variant_config(variant: str) -> Config:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """Gaussians, and where there is one the network in their place with the states' log shares."""
+    """Gaussians, and where there is one the network in their place."""
 
     gaussians: GaussianModel
     network: FrameNetwork | None = None
-    log_priors: np.ndarray | None = None
     acoustic_scale: float = 0.1
 
     @property
     def acoustics(self) -> GaussianModel | HybridModel:
         """What scores frames."""
-        if self.network is None or self.log_priors is None:
-            return self.gaussians
-        return HybridModel(self.gaussians.phones, self.network.log_posteriors, self.log_priors)
+        return hybrid(self.gaussians, self.network) if self.network else self.gaussians
 
 
 @dataclass(frozen=True)
@@ -177,7 +175,8 @@ class Bench(experiment.Bench):
     """Raises InputError for another objective, masks of features, distortions without copies to
     distort, and several processes."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """As the class says."""
         own = self.experiment
         if own.objective.name != OBJECTIVE:
             raise InputError(f"objective is {own.objective.name}; hmm is trained with {OBJECTIVE}")
@@ -239,12 +238,12 @@ class Bench(experiment.Bench):
             return self._gaussians(run, progress)
         began = time.monotonic()
         say(f"{FAMILY}: {self.config.iterations} iterations of Gaussians")
-        known = self.aligned["train"].known
-        shares = log_priors(known, self.aligner.mixtures.states)
+        shares = self.log_priors
         spent = time.monotonic() - began
         network, result = super().train(run, progress, say)
-        trained, rate = self._scaled(Trained(self.aligner, network, shares))
-        metrics = {**result.metrics, "wer": rate}
+        network.log_priors.copy_(shares)
+        trained, rate = self._scaled(Trained(self.aligner, network))
+        metrics = {**result.metrics} if rate is None else {**result.metrics, "wer": rate}
         return trained, replace(result, metrics=metrics, seconds=result.seconds + spent)
 
     def _gaussians(
@@ -255,13 +254,12 @@ class Bench(experiment.Bench):
         run.check(settings)
         run.begin(settings, step=0, processes=1)
         (run.directory / "metrics.jsonl").unlink(missing_ok=True)
-        log = MetricsLog(run.directory, step=0, tensorboard=self.experiment.train.tensorboard)
-        teller = _Teller(log, progress, sum(self.spoken["train"].durations))
-        steps = self.experiment.train.steps
-        trained, rate = self._scaled(Trained(self._fitted(steps, teller.tell)))
-        result = teller.result({} if rate is None else {"wer": rate})
-        log.close()
-        return trained, result
+        sound, steps = sum(self.spoken["train"].durations), self.experiment.train.steps
+        tensorboard = self.experiment.train.tensorboard
+        with closing(MetricsLog(run.directory, step=0, tensorboard=tensorboard)) as log:
+            teller = _Teller(log, progress, sound)
+            trained, rate = self._scaled(Trained(self._fitted(steps, teller.tell)))
+            return trained, teller.result({} if rate is None else {"wer": rate})
 
     @cached_property
     def aligner(self) -> GaussianModel:
@@ -289,6 +287,12 @@ class Bench(experiment.Bench):
 
     def _states(self, spoken: Spoken) -> list[np.ndarray]:
         return align_states(self.aligner, spoken.features, spoken.texts, self.lexicon)
+
+    @cached_property
+    def log_priors(self) -> torch.Tensor:
+        """The states' log shares of the frames that are trained on."""
+        shares = log_priors(self.aligned["train"].known, self.aligner.mixtures.states)
+        return torch.from_numpy(shares).float()
 
     def network(self) -> FrameNetwork:
         """The network with its first weights."""
@@ -326,7 +330,15 @@ class Bench(experiment.Bench):
         own, sizes = self.config, {}
         if trained.network is not None:
             sizes = {name: getattr(own, name) for name in ("hidden", "layers", "context")}
-        kept = ("grammar", "n_mfcc", "fmin", "fmax", "word_log_weight", "silence_log_weight", "beam")
+        kept = (
+            "grammar",
+            "n_mfcc",
+            "fmin",
+            "fmax",
+            "word_log_weight",
+            "silence_log_weight",
+            "beam",
+        )
         languages = {each.language for each in self.material.part("train")} - {""}
         return Decoding(
             language=languages.pop() if len(languages) == 1 else "",
@@ -341,8 +353,8 @@ class Bench(experiment.Bench):
         """As models/hmm keeps its own."""
         trained: Trained = network
         save(directory, trained.gaussians, self.lexicon, self._decoding(trained))
-        if trained.network is not None and trained.log_priors is not None:
-            save_network(directory, trained.network, trained.log_priors)
+        if trained.network is not None:
+            save_network(directory, trained.network)
 
     def references(self, trained: Trained) -> Iterator[tuple[str, Trained]]:
         """Of a network the Gaussians that it learned from and, where the judge asks for it, itself
@@ -351,7 +363,9 @@ class Bench(experiment.Bench):
             return
         yield "gaussians", self._scaled(Trained(trained.gaussians))[0]
         if self.experiment.judge.untrained:
-            yield "untrained", replace(trained, network=self.network().eval())
+            untrained = self.network().eval()
+            untrained.log_priors.copy_(self.log_priors)
+            yield "untrained", replace(trained, network=untrained)
 
     def sizes(self, trained: Any) -> tuple[int, int]:
         """All are trained."""
@@ -359,7 +373,9 @@ class Bench(experiment.Bench):
         if network is not None:
             return experiment.Bench.sizes(self, network)
         mixtures = trained.gaussians.mixtures
-        count = 2 * mixtures.means.size + mixtures.log_weights.size + len(trained.gaussians.phones.stay)
+        count = (
+            2 * mixtures.means.size + mixtures.log_weights.size + len(trained.gaussians.phones.stay)
+        )
         return count, count
 
 

@@ -21,7 +21,7 @@ from aural.data.examples import Examples
 from aural.errors import InputError, UnknownName
 from aural.models.whisper import DecodingOptions, padded_length, read_tokenizer
 from aural.models.whisper.engine import SAMPLE_RATE, Numbers
-from aural.models.whisper.torch_decoder import WhisperNetwork, read_network, save_network
+from aural.models.whisper.torch_decoder import read_network, save_network
 from aural.nn.lora import add_lora, merged_state
 from aural.train import experiment, judging
 from aural.train.objectives.whisper import multitask_tokens
@@ -102,13 +102,16 @@ class Writing:
 class Bench(experiment.Bench):
     """Raises InputError for another objective, and for data of several languages."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """As the class says."""
         if self.experiment.objective.name != FAMILY:
             raise InputError(
                 f"objective is {self.experiment.objective.name}; whisper is trained with whisper"
             )
         if not self.language:
-            raise InputError("the data are of several languages or none; give model.config.language")
+            raise InputError(
+                "the data are of several languages or none; give model.config.language"
+            )
 
     @property
     def language(self) -> str:
