@@ -3,11 +3,11 @@ Transformer-XL, and against how well the model foretells the texts.
 
     scripts/bench fusion                      # trains what is not there yet: about 35 minutes
 
-The rows of Li et al. 2019, "Jasper", table 4, in small: one voice (corpus fillets-nl, role "big",
-38 minutes to learn from), characters, levels of the game held out whole. Models: recipes `dutch`,
-the same with masks over time and frequency (overlay `masks`), and `dutch_lm`, whose texts are those
-of all roles in the levels that `dutch` is trained on, and no others. The n-grams are of the same
-texts and characters; one of words stands beside them, as the paper's was.
+The rows of Li et al. 2019, "Jasper", in small: one voice (corpus fillets-nl, role "big", 38 minutes
+to learn from), characters, levels of the game held out whole. Recipes: `dutch`, the same with masks
+over time and frequency (overlay `masks`), and `dutch_lm`, whose texts are those of all roles in the
+levels that `dutch` is trained on, and no others. The n-grams are of the same texts and characters;
+one of words stands beside them.
 
 n-grams are added to the scores inside the beam search; the Transformer-XL rescores the list that
 the search with the 6-gram found, as in the paper. Weight and bonus are chosen by the character
@@ -59,15 +59,15 @@ ACOUSTIC = {
 LANGUAGE = Run("Transformer-XL", "dutch_lm", figure="nats_per_token")
 RUN_NAMES = {"plain": "dutch", "masks": "dutch-masks", "lm": "dutch-lm"}
 ORDERS = (1, 2, 3, 4, 6)
-BEAM = BeamOptions(beam_size=64, n_best=64, min_token_prob=1e-3)
-TUNING_BEAM = 24
-WEIGHTS = (0.3, 0.6, 0.9)
-BONUSES = (0.0, 0.6, 1.2)
+BEAM = BeamOptions(beam_size=100, n_best=100, min_token_prob=1e-3)
+TUNING_BEAM = 32
+WEIGHTS = (0.2, 0.4, 0.6, 0.8, 1.0)
+BONUSES = (0.0, 0.4, 0.8, 1.2, 1.6)
 LIST_WEIGHTS = tuple(round(0.1 * i, 1) for i in range(16))
 LIST_BONUSES = tuple(round(0.2 * i, 1) for i in range(-2, 11))
 SNR = 10.0
 FIGURES = ("cer", "wer")
-SNAPSHOTS = (50, 100, 200, 400)
+SNAPSHOTS = (100, 200, 400, 800)
 """Steps at which the Transformer-XL is looked at too."""
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "results"
 PICTURE = "fusion_perplexity"
@@ -118,28 +118,31 @@ class LanguageModel:
 class Listed:
     """Texts that a search found, laid out for rescoring.
 
-    owner: the recording of each; acoustic and language: log probabilities; tokens: how many.
+    owner: the recording of each; scores: what the search has for it; tokens: how many.
     """
 
     texts: list[str]
     owner: np.ndarray
-    acoustic: np.ndarray
+    scores: np.ndarray
     tokens: np.ndarray
 
     @classmethod
-    def of(cls, heard: Heard, found: Sequence[Sequence[BeamText]]) -> Listed:
-        """The lists of all recordings, one after the other."""
+    def of(
+        cls, heard: Heard, found: Sequence[Sequence[BeamText]], *, whole: bool = False
+    ) -> Listed:
+        """The lists of all recordings, one after the other; whole: the scores have in them what the
+        search's own model of language said, and not the network's log probability alone."""
         every = [each for texts in found for each in texts]
         return cls(
             heard.written(every),
             np.repeat(np.arange(len(found)), [len(texts) for texts in found]),
-            np.array([each.log_prob for each in every]),
+            np.array([each.score if whole else each.log_prob for each in every]),
             np.array([len(each.tokens) for each in every], float),
         )
 
     def best(self, language: np.ndarray, weight: float, bonus: float) -> np.ndarray:
         """Of each recording the place of its best text; the first of equals."""
-        score = self.acoustic + weight * language + bonus * self.tokens
+        score = self.scores + weight * language + bonus * self.tokens
         order = np.lexsort((-score, self.owner))
         return order[np.flatnonzero(np.diff(self.owner[order], prepend=-1))]
 
@@ -301,9 +304,12 @@ def searches(
         found = search(heard)
         counts = errors(heard.texts, heard.written(texts[0] for texts in found))
         rows.append(bench.row(f"beam, {lm.name}", counts, plain, took))
-    lists = Listed.of(bench.validation, search(bench.validation)), Listed.of(heard, found)
-    took, counts = bench.rescored(xl, lists)
-    rows.append(bench.row(f"{six.name}'s list, {xl.name}", counts, plain, took))
+    parts = (bench.validation, search(bench.validation)), (heard, found)
+    for whole in (True, False):
+        seen, unseen = (Listed.of(*each, whole=whole) for each in parts)
+        took, counts = bench.rescored(xl, (seen, unseen))
+        both = f"{six.name} and {xl.name}" if whole else xl.name
+        rows.append(bench.row(f"{six.name}'s list, {both}", counts, plain, took))
     return rows, counts
 
 
@@ -349,16 +355,13 @@ def noise_rows(
 
     noisy = Distortions(utterances)(Condition(noise="white", snr=SNR))
     rows = []
-    for condition in ("clean", "noisy"):
+    for condition, sound in (("clean", sound_of), ("noisy", noisy)):
         counts = {}
         for name, model in models.items():
-            bench = benches[name]
-            heard = bench.test
-            if condition == "noisy":
-                heard = hear(model, utterances, heard.texts, noisy)
-            counts[name] = errors(heard.texts, heard.greedy())
+            texts = benches[name].test.texts
+            counts[name] = errors(texts, hear(model, utterances, texts, sound).greedy())
             beside = counts["plain"] if name != "plain" else None
-            row = bench.row(ACOUSTIC[name].title, counts[name], beside, None)
+            row = benches[name].row(ACOUSTIC[name].title, counts[name], beside, None)
             rows.append({"name": name, "condition": condition, **row})
     return rows
 
@@ -378,8 +381,7 @@ def draw(result: Mapping[str, Any]) -> None:
 
 
 def series_of(points: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """A series for each way to use a model, the best foreteller first; the n-grams apart from the
-    Transformer-XLs."""
+    """A series for each way to use a model; the n-grams apart from the Transformer-XLs."""
     from aural.plot.points import Series
 
     groups = {
@@ -392,10 +394,9 @@ def series_of(points: Sequence[Mapping[str, Any]]) -> list[Any]:
         fitting = [each for each in points if way in each and ("search" in each) == ngram]
         fitting.sort(key=lambda each: each["perplexity"])
         if fitting:
-            errors_of = [each[way]["figures"]["cer"] for each in fitting]
-            x = tuple(each["perplexity"] for each in fitting)
-            bounds = (tuple(each[key] for each in errors_of) for key in ("value", "low", "high"))
-            made.append(Series(title, x, *bounds))
+            rates = [each[way]["figures"]["cer"] for each in fitting]
+            y, low, high = (tuple(each[key] for each in rates) for key in ("value", "low", "high"))
+            made.append(Series(title, tuple(each["perplexity"] for each in fitting), y, low, high))
     return made
 
 
@@ -403,8 +404,7 @@ def difference(found: Mapping[str, Any] | None, figure: str) -> str:
     """A paired difference in points, with its interval."""
     if found is None:
         return ""
-    each = found[figure]
-    value, low, high = (100 * each[key] for key in ("value", "low", "high"))
+    value, low, high = (100 * found[figure][key] for key in ("value", "low", "high"))
     return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
@@ -585,7 +585,6 @@ def about(
         "words": len(words),
         "unknown_words": sum(word not in known for word in words) / len(words),
         "language_words": sum(len(text.split()) for text in told),
-        "language_texts": len(told),
     }
 
 

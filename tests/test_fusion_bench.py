@@ -39,15 +39,15 @@ def one_frame_a_letter(fusion, text: str) -> Any:
     return fusion.Heard(LETTERS, [text], [scores])
 
 
-def listed(fusion) -> Any:
+def listed(fusion, *, whole: bool = False) -> Any:
     """Two recordings: the likeliest text of each is "ab" and "c" by sound, "ac" and "cc" by a
     model of language that loves a c."""
     found = [
-        [BeamText((2, 3), -1.0, -1.0), BeamText((2, 4), -2.0, -2.0)],
+        [BeamText((2, 3), -1.0, -4.0), BeamText((2, 4), -2.0, -2.0)],
         [BeamText((4,), -1.0, -1.0), BeamText((4, 4), -1.5, -1.5), BeamText((2,), -9.0, -9.0)],
     ]
     heard = fusion.Heard(LETTERS, ["ac", "cc"], [])
-    return fusion.Listed.of(heard, found)
+    return fusion.Listed.of(heard, found, whole=whole)
 
 
 def test_a_list_keeps_its_recordings_apart_and_is_rescored_within_each(benchmark):
@@ -58,9 +58,11 @@ def test_a_list_keeps_its_recordings_apart_and_is_rescored_within_each(benchmark
     assert each.best(language, 1.0, 0.0).tolist() == [1, 3]
     assert each.best(np.zeros(5), 1.0, 1.0).tolist() == [0, 3]  # one token more is worth 1
     for weight, bonus in ((0.3, 0.2), (0.7, -0.4), (2.0, 3.0)):
-        score = each.acoustic + weight * language + bonus * each.tokens
+        score = each.scores + weight * language + bonus * each.tokens
         naive = [max((0, 1), key=lambda i: score[i]), max((2, 3, 4), key=lambda i: score[i])]
         assert each.best(language, weight, bonus).tolist() == naive
+    whole = listed(benchmark("fusion"), whole=True)
+    assert whole.best(language, 0.0, 0.0).tolist() == [1, 2]  # as the search itself has them
 
 
 def test_weights_are_those_with_the_fewest_errors_and_of_equals_the_first(benchmark):
@@ -202,7 +204,6 @@ def test_the_page_has_a_row_for_each_search_and_each_model(benchmark):
             "words": 655,
             "unknown_words": 0.096,
             "language_words": 10576,
-            "language_texts": 1219,
         },
         "rows": {"plain": rows, "masks": rows},
         "masks": paired(0.01, -0.02, 0.03),

@@ -221,3 +221,17 @@ def test_former_job_of_whisper(
     right_states = states(adapted, padded)[: -(-samples.size // 320)].numpy()
     assert np.abs(written.embed(samples) - right_states).mean() < 1e-3
     assert np.abs(model.embed(samples) - right_states).mean() > 0.3
+
+
+def test_weights_drawn_anew_know_nothing_of_the_former_ones(tmp_path: Path) -> None:
+    """Running statistics among them; twice the same."""
+    torch.manual_seed(1)
+    network = conformer.build(conformer.VARIANTS["test"].config)
+    statistics = [name for name, _ in network.named_buffers() if "norm" in name]
+    assert statistics
+    for name in statistics:
+        network.get_buffer(name).fill_(7.0)
+    name = exported(tmp_path / "conformer", "conformer", network, n_mels=8)
+    first, second = (sound_encoder(f"random:{name}").network.state_dict() for _ in range(2))
+    assert all(torch.equal(first[each], second[each]) for each in first)
+    assert not any((first[each] == 7.0).any() for each in statistics)

@@ -13,6 +13,7 @@ from aural.nn.exported import (
     Exported,
     FeatureOptions,
     export,
+    load_network,
     load_weights,
     read_exported,
     read_network_config,
@@ -108,3 +109,26 @@ def test_text_that_is_no_config(written: Path, text: str) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="can't be read"):
         read_exported(tmp_path)
+
+
+def test_a_configuration_can_t_ask_for_more_than_there_is(written: Path) -> None:
+    """Neither widths nor layers are built before the file was looked at."""
+    built = []
+
+    def build(config: Config) -> nn.Module:
+        built.append(torch.get_default_device().type)
+        return nn.Linear(config.width, 2)
+
+    assert load_network(written, Config(4), build).weight.shape == (2, 4)
+    assert built == ["meta", "cpu"]
+    built.clear()
+    with pytest.raises(InputError, match=r"the configuration says \(2, 1000000000000\)"):
+        load_network(written, Config(10**12), build)
+    assert built == ["meta"]
+
+    @dataclass(frozen=True)
+    class Deep(Config):
+        encoder_layers: int = 10**9
+
+    with pytest.raises(InputError, match=r"encoder_layers is 1000000000; model\.safetensors has 2"):
+        load_network(written, Deep(4), build)

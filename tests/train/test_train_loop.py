@@ -394,14 +394,14 @@ def test_it_learns_and_tells_of_it(tmp_path):
 
 
 def test_nothing_is_held_from_step_to_step(tmp_path):
-    """No tensor more after 160 steps than after 60, and no batch but the last two steps'."""
+    """No tensor more after 60 steps than after 20, and no batch but the last two steps'."""
     alive, counts = [], {}
 
     class Watched(Batches):
         def step_batches(self, step: int) -> list[Batch]:
             made = super().step_batches(step)
             alive.extend(weakref.ref(each.features) for each in made)
-            if step in (60, 160):
+            if step in (20, 60):
                 gc.collect()
                 counts[step] = sum(
                     issubclass(type(each), torch.Tensor) for each in gc.get_objects()
@@ -410,9 +410,9 @@ def test_nothing_is_held_from_step_to_step(tmp_path):
                 assert held <= 2 * len(made)
             return made
 
-    chosen = options(161, log_every=10, checkpoint_every=0)
+    chosen = options(61, log_every=10, checkpoint_every=0)
     fit(network(), objective, Watched(), chosen, Run(tmp_path))
-    assert counts[160] <= counts[60]
+    assert counts[60] <= counts[20]
 
 
 def test_a_source_that_ends_and_a_loss_without_gradient_are_errors(tmp_path):

@@ -12,7 +12,7 @@ from aural.decode.attention import DecodingOptions, attention_search
 from aural.decode.ctc import TokenSpan, words
 from aural.errors import InputError, UnknownName
 from aural.nn.acoustic import frame_rate
-from aural.nn.exported import load_weights, read_exported
+from aural.nn.exported import load_network, read_exported
 from aural.nn.recogniser import (
     COMPUTE_TYPES,
     UNKNOWN_LANGUAGE,
@@ -197,7 +197,8 @@ def _spans(tokens: tuple[int, ...], log_probs: np.ndarray, shares: np.ndarray) -
 
 def load_attention_recogniser(
     directory: Path,
-    build: Callable[[], nn.Module],
+    config: Any,
+    build: Callable[[Any], nn.Module],
     reduction: int,
     *,
     device: str,
@@ -209,8 +210,7 @@ def load_attention_recogniser(
         raise UnknownName("compute type", compute_type, COMPUTE_TYPES)
     place = chosen_device(device)
     about = read_exported(directory)
-    network: Any = build()
-    load_weights(directory, network)
+    network: Any = load_network(directory, config, build)
     network.eval().requires_grad_(False).to(place)
     if about.tokenizer.size != network.config.tokens:
         raise InputError(

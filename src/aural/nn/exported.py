@@ -28,16 +28,19 @@ from aural.errors import InputError, UnknownName
 from aural.text.tokens import Tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import numpy as np
     from torch import Tensor, nn
 
 MAX_JSON_BYTES = 64 << 20
+REPEATED = ("layers", "blocks", "repeats", "sub_blocks")
+"""Fields of a Config that say how often something is there, with weights of its own each time."""
 MAX_MELS, MAX_RATE = 1024, 384_000
 Normalise = Literal["none", "utterance", "rows"]
 ConfigType = TypeVar("ConfigType")
+NetworkType = TypeVar("NetworkType", bound="nn.Module")
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,31 @@ def read_network_config(directory: Path, family: str, kind: type[ConfigType]) ->
     return as_dataclass(kind, exported.config, "config")
 
 
+def load_network(directory: Path, config: Any, build: Callable[[Any], NetworkType]) -> NetworkType:
+    """The network that build makes of config, filled from a directory. What the file holds is
+    looked at before anything is built, so that a configuration can't ask for more than there is.
+
+    Raises:
+        InputError: the weights can't be read, or are not those of the configuration.
+    """
+    import torch
+
+    from aural.store.checkpoint import weight_shapes
+
+    path = directory / "model.safetensors"
+    shapes = weight_shapes([path])
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if field.name.endswith(REPEATED) and isinstance(value, int) and value > len(shapes):
+            raise InputError(f"{directory}: {field.name} is {value}; {path.name} has {len(shapes)}")
+    with torch.device("meta"):
+        sized = {name: tuple(each.shape) for name, each in build(config).state_dict().items()}
+    _check_shapes(path, shapes, sized)
+    network = build(config)
+    load_weights(directory, network)
+    return network
+
+
 def load_weights(directory: Path, network: nn.Module) -> None:
     """Fill the network from model.safetensors; InputError names what does not fit."""
     from safetensors import SafetensorError
@@ -141,20 +169,24 @@ def load_weights(directory: Path, network: nn.Module) -> None:
         state = load_file(path)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: can't be read as safetensors: {error}") from error
-    own = network.state_dict()
-    missing, foreign = sorted(set(own) - set(state)), sorted(set(state) - set(own))
+    own = {name: tuple(each.shape) for name, each in network.state_dict().items()}
+    _check_shapes(path, {name: tuple(each.shape) for name, each in state.items()}, own)
+    network.load_state_dict(state)
+
+
+def _check_shapes(
+    path: Path, found: Mapping[str, tuple[int, ...]], own: Mapping[str, tuple[int, ...]]
+) -> None:
+    """InputError unless the file has just the network's weights, in its shapes."""
+    missing, foreign = sorted(set(own) - set(found)), sorted(set(found) - set(own))
     if missing or foreign:
         raise InputError(
             f"{path}: {len(missing)} weights missing ({', '.join(missing[:3])}), "
             f"{len(foreign)} unknown ({', '.join(foreign[:3])}); is it another configuration's?"
         )
-    for name, value in state.items():
-        if value.shape != own[name].shape:
-            raise InputError(
-                f"{path}: {name} is {tuple(value.shape)}; the configuration says "
-                f"{tuple(own[name].shape)}"
-            )
-    network.load_state_dict(state)
+    for name, shape in found.items():
+        if shape != own[name]:
+            raise InputError(f"{path}: {name} is {shape}; the configuration says {own[name]}")
 
 
 def as_dataclass(kind: type[ConfigType], written: Any, name: str) -> ConfigType:

@@ -334,7 +334,8 @@ def language_model_of(file: str, word_bonus: float, tokenizer: Tokenizer) -> Tok
 
 def load_exported(
     directory: Path,
-    build: Callable[[], nn.Module],
+    config: Any,
+    build: Callable[[Any], nn.Module],
     device: str,
     compute_type: str,
     threads: int,
@@ -342,11 +343,10 @@ def load_exported(
     """The recogniser of a directory that training wrote (nn.exported); the network that build
     makes has `subsampling`, its features a frame, and config.tokens."""
     from aural.nn.acoustic import frame_rate
-    from aural.nn.exported import load_weights, read_exported
+    from aural.nn.exported import load_network, read_exported
 
     about = read_exported(directory)
-    network = build()
-    load_weights(directory, network)
+    network = load_network(directory, config, build)
     tokens: int = network.config.tokens  # type: ignore[union-attr, assignment]
     reduced: int = network.subsampling  # type: ignore[assignment]
     if about.tokenizer.size != tokens:

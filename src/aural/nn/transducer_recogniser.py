@@ -401,25 +401,25 @@ def spans_of(written: Written) -> tuple[TokenSpan, ...]:
 
 def load_transducer_recogniser(
     directory: Path,
-    build: Callable[[], nn.Module],
+    config: Any,
+    build: Callable[[Any], nn.Module],
     *,
     device: str,
     compute_type: str,
     threads: int,
 ) -> TransducerRecogniser | StreamingCTC:
     """The recogniser of a directory that training wrote, as its network's head asks."""
-    from aural.nn.exported import load_weights, read_exported
+    from aural.nn.exported import load_network, read_exported
 
     if compute_type not in COMPUTE_TYPES:
         raise UnknownName("compute type", compute_type, COMPUTE_TYPES)
     about = read_exported(directory)
-    network: Any = build()
+    network: Any = load_network(directory, config, build)
     if about.tokenizer.size != network.config.tokens:
         raise InputError(
             f"{directory}: tokens.json has {about.tokenizer.size} tokens, the blank included, and "
             f"the network {network.config.tokens}; they are not of one training"
         )
-    load_weights(directory, network)
     if network.head == "ctc":
         return StreamingCTC(network, about, device=device, threads=threads)
     return TransducerRecogniser(network, about, device=device, threads=threads)

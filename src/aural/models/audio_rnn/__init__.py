@@ -87,4 +87,4 @@ def load(
     """The recogniser of a directory that training wrote."""
     from aural.nn.recogniser import load_exported
 
-    return load_exported(directory, lambda: build(config), device, compute_type, threads)
+    return load_exported(directory, config, build, device, compute_type, threads)

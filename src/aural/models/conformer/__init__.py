@@ -213,7 +213,7 @@ def load(
     from aural.nn.recogniser import CTCRecogniser, load_exported
 
     if not (directory / "asr_waveform.hama").is_file():
-        return load_exported(directory, lambda: build(config), device, compute_type, threads)
+        return load_exported(directory, config, build, device, compute_type, threads)
     from aural.models.conformer import hama
 
     network = build(config)
@@ -231,13 +231,13 @@ def load(
 
 def sound_encoder(directory: Path, config: Config, name: str) -> SoundEncoder:
     """The network in torch with its features, to be put before one of another kind."""
-    from aural.nn.exported import load_weights, read_exported
+    from aural.nn.exported import load_network, read_exported
     from aural.nn.sound_encoder import SoundEncoder
 
-    network = build(config).eval()
     if (directory / "asr_waveform.hama").is_file():
         from aural.models.conformer import hama
 
+        network = build(config).eval()
         return SoundEncoder(name, network, hama.read(directory, network)[0])
-    load_weights(directory, network)
+    network = load_network(directory, config, build).eval()
     return SoundEncoder(name, network, read_exported(directory).features)

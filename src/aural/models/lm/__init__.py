@@ -162,9 +162,8 @@ def load(
     """
     if compute_type not in ("auto", "float32"):
         raise InputError(f"lm computes in float32; compute type is {compute_type!r}")
-    network = build(config)
     from aural.models.lm.capability import NeuralLanguageModel
-    from aural.nn.exported import load_weights, read_exported
+    from aural.nn.exported import load_network, read_exported
 
-    load_weights(directory, network)
+    network = load_network(directory, config, build)
     return NeuralLanguageModel(network, read_exported(directory).tokenizer, device=device)

@@ -202,7 +202,8 @@ def load(
 
     return load_attention_recogniser(
         directory,
-        lambda: build(config),
+        config,
+        build,
         config.reduction,
         device=device,
         compute_type=compute_type,
@@ -212,9 +213,8 @@ def load(
 
 def sound_encoder(directory: Path, config: Config, name: str) -> SoundEncoder:
     """The network in torch with its features, to be put before one of another kind."""
-    from aural.nn.exported import load_weights, read_exported
+    from aural.nn.exported import load_network, read_exported
     from aural.nn.sound_encoder import SoundEncoder
 
-    network = build(config).eval()
-    load_weights(directory, network)
+    network = load_network(directory, config, build).eval()
     return SoundEncoder(name, network, read_exported(directory).features)

@@ -12,6 +12,7 @@ from torch import nn
 
 from aural import models
 from aural.errors import InputError
+from aural.nn.convolution import MaskedBatchNorm
 from aural.nn.exported import FeatureOptions
 from aural.nn.sound_encoder import SoundEncoder, probe
 
@@ -74,8 +75,11 @@ def _draw_anew(network: nn.Module) -> None:
     any training."""
     generator = torch.Generator().manual_seed(0)
     for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        if isinstance(module, nn.BatchNorm1d):
             module.reset_running_stats()
+        elif isinstance(module, MaskedBatchNorm):
+            nn.init.zeros_(module.mean)
+            nn.init.ones_(module.variance)
         for name, weight in module.named_parameters(recurse=False):
             if weight.ndim > 1:
                 nn.init.normal_(weight, std=weight[0].numel() ** -0.5, generator=generator)

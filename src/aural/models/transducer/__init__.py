@@ -186,5 +186,5 @@ def load(
     from aural.nn.transducer_recogniser import load_transducer_recogniser
 
     return load_transducer_recogniser(
-        directory, lambda: build(config), device=device, compute_type=compute_type, threads=threads
+        directory, config, build, device=device, compute_type=compute_type, threads=threads
     )
