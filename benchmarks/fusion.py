@@ -245,9 +245,9 @@ def tuned_on_list(listed: Listed, language: np.ndarray, references: list[str]) -
 
 
 def chosen(rates: Mapping[tuple[float, float], float]) -> dict[str, float]:
-    """The lowest rate's weight and bonus, and how many per cent it was on the validation set."""
+    """The lowest rate's weight and bonus, and that rate."""
     weight, bonus = min(rates, key=lambda each: rates[each])
-    return {"weight": weight, "bonus": bonus, "validation_cer": rates[weight, bonus]}
+    return {"weight": weight, "bonus": bonus, "validation_cer": float(rates[weight, bonus])}
 
 
 @dataclass(frozen=True, eq=False)
@@ -423,7 +423,7 @@ def lowered(rows: Sequence[Mapping[str, Any]], figure: str) -> tuple[list[str], 
 
 
 def verdict(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """What the rows say of the claim, in a sentence or two for each network."""
+    """What the rows say of the claim."""
     said = []
     for (name, some), figure in product(rows.items(), FIGURES):
         surely, others = lowered(some, figure)

@@ -29,6 +29,7 @@ from aural.store.location import cache_root
 
 FOLDER = cache_root() / "benchmarks" / "recipes"
 RESULT = RESULTS / "recipes.json"
+IGNORANT = frozenset({"majority", "untrained", "shuffled"})
 
 
 @dataclass(frozen=True)
@@ -89,22 +90,24 @@ def train(name: str, run: Run, *, again: bool) -> dict[str, Any] | None:
     }
 
 
-def curve(path: Path, figure: str) -> list[list[float]]:
-    """(step, figure or loss) of each judgement on the validation set."""
-    found = []
+def curve(path: Path, figure: str) -> dict[str, list[list[float]]]:
+    """By the name of what was judged on the validation set, the figure or else the loss: (step,
+    value) of each judgement."""
+    found: dict[str, list[list[float]]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
-        if record["kind"] == "validation":
-            value = record.get(figure, record.get("loss"))
-            if value is not None:
-                found.append([record["step"], value])
+        name = figure if record.get(figure) is not None else "loss"
+        if record["kind"] == "validation" and record.get(name) is not None:
+            found.setdefault(name, []).append([record["step"], record[name]])
     return found
 
 
 def reached(row: Mapping[str, Any]) -> bool:
-    """Whether the whole interval lies below those of all baselines."""
+    """Whether the whole interval lies below those of all baselines that have learned nothing."""
     own = row["figures"][row["figure"]]
-    others = [each["figures"][row["figure"]] for each in row["baselines"].values()]
+    others = [
+        row["baselines"][name]["figures"][row["figure"]] for name in IGNORANT & {*row["baselines"]}
+    ]
     bounds = [each["low"] if each["low"] is not None else each["value"] for each in others]
     return own["high"] is not None and all(own["high"] < bound for bound in bounds)
 
@@ -134,8 +137,9 @@ def page(result: Mapping[str, Any]) -> str:
             ]
         )
         if not reached(row):
-            steps = ", ".join(f"{step:g}: {100 * value:.1f}" for step, value in row["curve"])
-            curves.append(f"- `{name}`, on the validation set by step: {steps}")
+            for what, points in row["curve"].items():
+                steps = ", ".join(f"{step:g}: {value:.2f}" for step, value in points)
+                curves.append(f"- `{name}`, {what} on the validation set by step: {steps}")
     notes = sorted({row["note"] for row in result["rows"].values() if row["note"]})
     header = (
         "recipe | network | parameters | error, % | baselines, % | minutes | test set | reached"
@@ -146,7 +150,7 @@ def page(result: Mapping[str, Any]) -> str:
         "`majority` says the most frequent training text every time, `untrained` is the network "
         "with its first weights, `shuffled` the trained network hearing another recording for each "
         "text; `before` is Whisper as it was, `gaussians` what a hybrid's network learned from. "
-        "Reached: the whole interval lies below those of all baselines.",
+        "Reached: the whole interval lies below those of all these.",
         table(header, rows),
         "\n".join(f"`{name}`: `{row['command']}`  " for name, row in result["rows"].items()),
         *(["Not reached:", "\n".join(curves)] if curves else []),
