@@ -160,7 +160,10 @@ def test_every_family_with_an_encoder_keeps_the_contract(examples: Path) -> None
     speech = read(examples / "sense_and_sensibility_0880.flac", sample_rate=RATE).samples
     tested = []
     for name in models.names():
-        if not all(file.parts for file in models.find(name).weights.files):
+        entry = models.find(name)
+        if not entry.weights or not all(file.parts for file in entry.weights.files):
+            continue
+        if entry.extra == "train":  # a language model: it hears nothing
             continue
         if name == "whisper/base":  # tiny.en is of the same family, and quicker
             continue
