@@ -1,7 +1,7 @@
 """A language model beside a network trained with CTC: error without one, with an n-gram, with a
 Transformer-XL, and against how well the model foretells the texts.
 
-    scripts/bench fusion                      # trains what is not there yet: about 35 minutes
+    scripts/bench fusion                      # trains what is not there yet, half an hour; then 5 minutes
 
 The rows of Li et al. 2019, "Jasper", in small: one voice (corpus fillets-nl, role "big", 38 minutes
 to learn from), characters, levels of the game held out whole. Recipes: `dutch`, the same with masks
@@ -427,10 +427,17 @@ def verdict(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     said = []
     for (name, some), figure in product(rows.items(), FIGURES):
         surely, others = lowered(some, figure)
-        by = f"lowered by {', '.join(surely)}" if surely else "**lowered by none**"
-        not_by = f"; not surely by {', '.join(others)}" if others else ""
-        said.append(f"- {ACOUSTIC[name].title}, {figure.upper()}: {by}{not_by}")
+        by = f"lowered by {'; '.join(surely)}" if surely else "**lowered by none**"
+        not_by = f". Not surely by {'; '.join(others)}" if others else ""
+        said.append(f"- {ACOUSTIC[name].title}, {figure.upper()}: {by}{not_by}.")
     return "\n".join(said)
+
+
+def direction(found: Mapping[str, float]) -> str:
+    """What a paired interval says of a difference."""
+    if found["low"] <= 0 <= found["high"]:
+        return "no sure difference"
+    return "surely higher" if found["low"] > 0 else "surely lower"
 
 
 def page(result: Mapping[str, Any]) -> str:
@@ -466,8 +473,13 @@ def page(result: Mapping[str, Any]) -> str:
         table("network | search | weight, bonus | CER | WER | CER less | WER less", rows),
         "Is the error surely lower with a language model than without?\n\n"
         + verdict(result["rows"]),
-        "Masks, Transformer-XL, less no masks: CER "
-        f"{difference(result['masks'], 'cer')}, WER {difference(result['masks'], 'wer')}.",
+        "With masks, less without them, same steps, the Transformer-XL's list: "
+        + "; ".join(
+            f"{figure.upper()} {difference(result['masks'], figure)}, "
+            f"{direction(result['masks'][figure])}"
+            for figure in FIGURES
+        )
+        + ".",
         f"## Clean and noisy\n\nWithout a language model, greedy; white noise at {SNR:g} dB of "
         "active speech. Differences are from the network without masks.",
         table("sound | network | CER | WER | CER less | WER less", noisy),

@@ -164,8 +164,8 @@ def test_a_model_that_does_not_surely_lower_the_error_is_said_not_to(benchmark):
     ]
     assert fusion.lowered(rows, "cer") == (["six"], ["xl"])
     said = fusion.verdict({"plain": rows, "masks": [rows[0], rows[2]]})
-    assert "- no masks, CER: lowered by six; not surely by xl" in said
-    assert "- time and frequency masks, WER: **lowered by none**; not surely by xl" in said
+    assert "- no masks, CER: lowered by six. Not surely by xl." in said
+    assert "- time and frequency masks, WER: **lowered by none**. Not surely by xl." in said
 
 
 def test_series_part_n_grams_from_networks_and_rise_along_perplexity(benchmark):
@@ -219,7 +219,9 @@ def test_the_page_has_a_row_for_each_search_and_each_model(benchmark):
     )
     assert "| noisy | no masks | 80.0 (79.0 to 82.0) | 160.0 (159.0 to 162.0) |  |  |" in made
     assert "| 6-gram | 3.79 | 4.00 | 40.0 (39.0 to 42.0) |" in made
-    assert "CER +1.0 (-2.0 to +3.0)" in made
+    assert "CER +1.0 (-2.0 to +3.0), no sure difference" in made
+    assert fusion.direction({"low": 0.1, "high": 0.2}) == "surely higher"
+    assert fusion.direction({"low": -0.2, "high": -0.1}) == "surely lower"
     assert "make CER 31.0" in made
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
+import aural
 from aural import models
 from aural.errors import InputError, UnknownName
 from aural.models.speech_llm import Config, build
@@ -199,6 +200,21 @@ def test_learns_two_sentences_and_writes_them(
     found = recogniser.recognise([samples[:16000], samples[16000:41000], samples[:100]])
     assert [each.segment.text.strip() for each in found] == [*TEXTS, ""]
     assert found[0].language == "en"
+
+
+def test_a_directory_is_a_model_of_transcribe_and_pipeline(
+    examples: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "tiny"
+    tiny_audio_checkpoint(directory, tiny_llama, "mlp")
+    name, path = f"speech_llm@{directory}", examples / "sense_and_sensibility_0880.flac"
+    heard = aural.transcribe(path, model=name)
+    found = aural.pipeline("automatic-speech-recognition", name)(path, return_timestamps=True)
+    assert found["text"] == heard.text
+    assert [each["text"] for each in found["chunks"]] == [each.text for each in heard.segments]
+    assert all(0 <= each.start < each.end <= heard.duration for each in heard.segments)
+    with pytest.raises(InputError, match="can't follow beam_size"):
+        aural.transcribe(path, model=name, beam_size=3)
 
 
 @pytest.mark.parametrize(

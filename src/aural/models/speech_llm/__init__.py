@@ -89,6 +89,14 @@ class Config:
                 raise UnknownName(name, getattr(self, name), get_args(Training))
 
 
+@dataclass(frozen=True)
+class DecodingOptions:
+    """Text is written by greedy search, and its words have no times of their own. language: a code,
+    if the recogniser has to be of it."""
+
+    language: str | None = None
+
+
 VARIANTS = {
     "whisper-base-smollm2": Variant(
         config=Config(),

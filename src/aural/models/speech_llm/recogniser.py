@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,18 +11,19 @@ from safetensors.torch import load_file
 from torch.nn.utils.rnn import pad_sequence
 
 from aural.errors import InputError, UnknownName
+from aural.models.speech_llm import DecodingOptions
 from aural.models.speech_llm.network import SpeechLLM, assemble
 from aural.models.speech_llm.tiny_audio import is_tiny_audio, projector_state
 from aural.nn.exported import load_weights, read_exported
 from aural.nn.recogniser import (
     COMPUTE_TYPES,
     UNKNOWN_LANGUAGE,
-    DecodingOptions,
+    OneLanguage,
     check_window,
     chosen_device,
     compression_ratio,
 )
-from aural.types import Hypothesis, LanguageGuess, Segment, Tag
+from aural.types import Hypothesis, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,10 +36,12 @@ MIN_SECONDS = 0.1
 """Of less sound nothing is written: an encoder may not have a single state of it."""
 
 
-class SpeechLLMRecogniser:
+class SpeechLLMRecogniser(OneLanguage):
     """A Recogniser of one language. A window's text is written by greedy search; its words have no
     times of their own."""
 
+    options = DecodingOptions
+    named = "a speech LLM"
     workers = 1
 
     def __init__(self, network: SpeechLLM, language: str, device: str) -> None:
@@ -47,20 +50,6 @@ class SpeechLLMRecogniser:
         self.network.remember = False
         self.sample_rate = network.features.sample_rate
         self.languages = (language or UNKNOWN_LANGUAGE,)
-
-    def check(self, options: Any) -> None:
-        """InputError for options that are not nn.recogniser's, and for another language."""
-        if not isinstance(options, DecodingOptions):
-            raise InputError(
-                f"options are {type(options).__name__}; a speech LLM takes "
-                f"{DecodingOptions.__module__}.{DecodingOptions.__name__}"
-            )
-        if options.language is not None and options.language not in self.languages:
-            raise UnknownName("language", options.language, self.languages)
-
-    def identify_language(self, windows: Sequence[np.ndarray]) -> list[LanguageGuess]:
-        """Its one language, for sure, for each window."""
-        return [LanguageGuess((Tag(self.languages[0], 1.0),))] * len(windows)
 
     def recognise(
         self,
