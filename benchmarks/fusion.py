@@ -1,7 +1,7 @@
 """A language model beside a network trained with CTC: error without one, with an n-gram, with a
 Transformer-XL, and against how well the model foretells the texts.
 
-    scripts/bench fusion                      # trains what is not there yet, half an hour; then 5 minutes
+    scripts/bench fusion        # trains what is not there yet, half an hour; then 15 minutes
 
 The rows of Li et al. 2019, "Jasper", in small: one voice (corpus fillets-nl, role "big", 38 minutes
 to learn from), characters, levels of the game held out whole. Recipes: `dutch`, the same with masks
@@ -12,30 +12,27 @@ one of words stands beside them.
 n-grams are added to the scores inside the beam search; the Transformer-XL rescores the list that
 the search with the 6-gram found, as in the paper. Weight and bonus are chosen by the character
 errors of the validation levels and then applied once to the test levels. For the curve of error
-against perplexity every model rescores one and the same list, that of the search without a model,
-with a weight and a bonus of its own; beside it stand the n-grams inside the search.
+against perplexity every model is inside the search, the Transformer-XLs, of which there are
+snapshots from their training, in a smaller beam, as they take so long.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from fusion_models import LanguageModel, ngrams, transformer_xl, word_ngrams
 from machine import write_result
 from recipes import FOLDER, Run, shown, train
 
 from aural.audio.read import read
 from aural.data.sound import sound_of
 from aural.decode.ctc import greedy
-from aural.decode.kneser_ney import estimate
-from aural.decode.ngram import NGramScorer, token_words
 from aural.decode.prefix_beam import BeamOptions, prefix_beam
-from aural.decode.words import WordOptions, WordScorer
 from aural.text.normalise import NORMALISERS
 
 if TYPE_CHECKING:
@@ -63,11 +60,14 @@ BEAM = BeamOptions(beam_size=100, n_best=100, min_token_prob=1e-3)
 TUNING_BEAM = 32
 WEIGHTS = (0.2, 0.4, 0.6, 0.8, 1.0)
 BONUSES = (0.0, 0.4, 0.8, 1.2, 1.6)
+XL_BEAM = 16
+XL_WEIGHTS = (0.2, 0.4, 0.6)
+"""The bonus is twice the weight, where an n-gram's is about best."""
 LIST_WEIGHTS = tuple(round(0.1 * i, 1) for i in range(16))
 LIST_BONUSES = tuple(round(0.2 * i, 1) for i in range(-2, 11))
 SNR = 10.0
 FIGURES = ("cer", "wer")
-SNAPSHOTS = (100, 200, 400, 800)
+SNAPSHOTS = (100, 200, 400)
 """Steps at which the Transformer-XL is looked at too."""
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "results"
 PICTURE = "fusion_perplexity"
@@ -89,6 +89,12 @@ class Heard:
             row[: len(each)] = each
         return prefix_beam(batch, lengths, options, lm=lm)
 
+    def search_apart(
+        self, options: BeamOptions, scorer: Callable[[], TokenScorer]
+    ) -> list[list[BeamText]]:
+        """The same one by one, each with a new scorer: a network's keeps what it is asked."""
+        return [prefix_beam(each, options=options, lm=scorer())[0] for each in self.log_probs]
+
     def written(self, found: Iterable[BeamText]) -> list[str]:
         """Their texts."""
         return [self.tokenizer.decode(each.tokens).strip() for each in found]
@@ -96,22 +102,6 @@ class Heard:
     def greedy(self) -> list[str]:
         """The likeliest path of each recording, as text."""
         return self.written(greedy(each)[0] for each in self.log_probs)  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True, eq=False)
-class LanguageModel:
-    """scorer: for a search over an acoustic model's tokens. log_probs: of whole texts with their
-    ends; None where a text's probability can't be told, as it has words that the model has not."""
-
-    name: str
-    scorer: Callable[[Tokenizer], TokenScorer] | None
-    log_probs: Callable[[Sequence[str]], np.ndarray] | None
-
-    def perplexity(self, texts: Sequence[str]) -> float | None:
-        """By character, ends of texts counted."""
-        if self.log_probs is None:
-            return None
-        return math.exp(-self.log_probs(texts).sum() / sum(len(text) + 1 for text in texts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,64 +137,6 @@ class Listed:
         return order[np.flatnonzero(np.diff(self.owner[order], prepend=-1))]
 
 
-def ngrams(order: int, texts: Sequence[str], tokenizer: Tokenizer) -> LanguageModel:
-    """A model of the characters of texts."""
-    names = token_words(tokenizer)
-
-    def spelt(some: Sequence[str]) -> list[list[str]]:
-        return [[names[token] for token in tokenizer.encode(text)] for text in some]
-
-    model = estimate(spelt(texts), order, vocabulary=names[1:])
-    return LanguageModel(
-        f"{order}-gram" if order > 1 else "unigram",
-        lambda heard_in: NGramScorer(model, heard_in),
-        lambda some: np.array([each.sum() for each in model.score(spelt(some))]),
-    )
-
-
-def word_ngrams(order: int, texts: Sequence[str]) -> LanguageModel:
-    """A model of the words of texts; other words cost what WordOptions says."""
-    model = estimate([text.split() for text in texts], order)
-    options = WordOptions(look_ahead=True)
-    return LanguageModel(
-        f"{order}-gram of words", lambda heard_in: WordScorer(model, heard_in, options), None
-    )
-
-
-def transformer_xl(directory: Path, step: int | None = None) -> LanguageModel:
-    """What training left: the weights it took in the end, or those of a step."""
-    import torch
-    from safetensors.torch import load_file
-    from torch.nn.functional import pad
-
-    from aural.models import lm
-    from aural.nn.exported import read_exported
-    from aural.train.checkpoint import path_of
-    from aural.train.source import text_batch
-
-    network = lm.build(lm.read_config(directory / "model")).eval()
-    weights = directory / "model" / "model.safetensors"
-    if step is not None:
-        weights = path_of(directory / "checkpoints", step) / "weights.safetensors"
-    network.load_state_dict(load_file(weights))
-    tokenizer = read_exported(directory / "model").tokenizer
-
-    @torch.inference_mode()
-    def log_probs(texts: Sequence[str]) -> np.ndarray:
-        found = np.zeros(len(texts))
-        encoded = [tokenizer.encode(text) for text in texts]
-        order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
-        for some in (order[i : i + 64] for i in range(0, len(order), 64)):
-            batch = text_batch([texts[i] for i in some], [encoded[i] for i in some])
-            told, _ = network(pad(batch.targets, (1, 0)))
-            own = told.gather(2, pad(batch.targets, (0, 1))[:, :, None])[:, :, 0].double()
-            behind = torch.arange(own.shape[1]) > batch.target_lengths[:, None]
-            found[some] = own.masked_fill(behind, 0.0).sum(dim=1).numpy()
-        return found
-
-    return LanguageModel("Transformer-XL" + (f", step {step}" if step else ""), None, log_probs)
-
-
 def hear(
     model: FrameScorer, utterances: Sequence[Utterance], texts: list[str], sound: Any = sound_of
 ) -> Heard:
@@ -221,15 +153,16 @@ def errors(references: Sequence[str], heard: Sequence[str]) -> Counts:
     return text_counts(references, heard)
 
 
-def tuned(heard: Heard, lm: TokenScorer) -> dict[str, float]:
+def tuned(
+    references: list[str],
+    found_with: Callable[[BeamOptions], list[str]],
+    grid: Iterable[tuple[float, float]],
+) -> dict[str, float]:
     """The weight and the bonus with the fewest character errors; of equals the first."""
     rates = {}
-    for weight, bonus in product(WEIGHTS, BONUSES):
-        options = replace(
-            BEAM, beam_size=TUNING_BEAM, n_best=1, lm_weight=weight, insertion_bonus=bonus
-        )
-        found = heard.written(texts[0] for texts in heard.search(options, lm))
-        wrong, out_of = errors(heard.texts, found)["cer"]
+    for weight, bonus in grid:
+        options = replace(BEAM, n_best=1, lm_weight=weight, insertion_bonus=bonus)
+        wrong, out_of = errors(references, found_with(options))["cer"]
         rates[weight, bonus] = sum(wrong) / sum(out_of)
     return chosen(rates)
 
@@ -260,11 +193,30 @@ class Bench:
 
     def searched(self, lm: LanguageModel) -> tuple[dict[str, float], Search]:
         """The search with the model inside it, and the weight and bonus it has."""
-        assert lm.scorer is not None
-        scorer = lm.scorer(self.test.tokenizer)
-        took = tuned(self.validation, scorer)
+        scorer, seen = lm.scorer(self.test.tokenizer), self.validation
+
+        def found_with(options: BeamOptions) -> list[str]:
+            tuning = replace(options, beam_size=TUNING_BEAM)
+            return seen.written(texts[0] for texts in seen.search(tuning, scorer))
+
+        took = tuned(seen.texts, found_with, product(WEIGHTS, BONUSES))
         options = replace(BEAM, lm_weight=took["weight"], insertion_bonus=took["bonus"])
         return took, lambda heard: heard.search(options, scorer)
+
+    def searched_apart(self, lm: LanguageModel) -> tuple[dict[str, float], Search]:
+        """The same with a network, in a small beam."""
+        seen = self.validation
+
+        def small(heard: Heard, options: BeamOptions) -> list[list[BeamText]]:
+            options = replace(options, beam_size=XL_BEAM, n_best=1)
+            return heard.search_apart(options, lambda: lm.scorer(heard.tokenizer))
+
+        def found_with(options: BeamOptions) -> list[str]:
+            return seen.written(texts[0] for texts in small(seen, options))
+
+        took = tuned(seen.texts, found_with, [(each, 2 * each) for each in XL_WEIGHTS])
+        options = replace(BEAM, lm_weight=took["weight"], insertion_bonus=took["bonus"])
+        return took, lambda heard: small(heard, options)
 
     def rescored(
         self, lm: LanguageModel, lists: tuple[Listed, Listed]
@@ -314,36 +266,26 @@ def searches(
 
 
 def curve(
-    bench: Bench, models: Sequence[LanguageModel]
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Error against perplexity: what the list of the search without a model has in it, and a point
-    for each model, rescoring it and inside the search."""
-    options = replace(BEAM, n_best=BEAM.beam_size)
-    found = [part.search(options) for part in (bench.validation, bench.test)]
-    lists = Listed.of(bench.validation, found[0]), Listed.of(bench.test, found[1])
-    first = errors(bench.test.texts, bench.test.written(texts[0] for texts in found[1]))
-    counts = errors([bench.test.texts[i] for i in lists[1].owner], lists[1].texts)["cer"]
-    wrong = np.array(counts[0])
-    oracle = sum(wrong[lists[1].owner == i].min() for i in range(len(bench.test.texts)))
-    about = {
-        "texts": len(lists[1].texts) / len(bench.test.texts),
-        "oracle_cer": oracle / sum(map(len, bench.test.texts)),
-        "figures": bench.judge.figures(first),
-    }
-    points = []
-    for lm in models:
-        took, counts_of = bench.rescored(lm, lists)
-        point = {
-            "perplexity": lm.perplexity(bench.test.texts),
-            "validation_perplexity": lm.perplexity(bench.validation.texts),
-            "list": bench.row(lm.name, counts_of, first, took),
-        }
-        if lm.scorer:
-            took, search = bench.searched(lm)
-            inside = bench.test.written(texts[0] for texts in search(bench.test))
-            point["search"] = bench.row(lm.name, errors(bench.test.texts, inside), first, took)
-        points.append({"name": lm.name, **point})
-    return about, points
+    bench: Bench, ngram_models: Sequence[LanguageModel], networks: Sequence[LanguageModel]
+) -> list[dict[str, Any]]:
+    """Error against perplexity: a point for each model inside the search; each beside the same beam
+    without a model."""
+    test, points = bench.test, []
+    for kind, some in (("n-gram", ngram_models), ("network", networks)):
+        options = BEAM if kind == "n-gram" else replace(BEAM, beam_size=XL_BEAM, n_best=1)
+        plain = errors(test.texts, test.written(texts[0] for texts in test.search(options)))
+        for lm in some:
+            took, search = (bench.searched if kind == "n-gram" else bench.searched_apart)(lm)
+            found = errors(test.texts, test.written(texts[0] for texts in search(test)))
+            points.append(
+                {
+                    "kind": kind,
+                    "perplexity": lm.perplexity(test.texts),
+                    "validation_perplexity": lm.perplexity(bench.validation.texts),
+                    **bench.row(lm.name, found, plain, took),
+                }
+            )
+    return points
 
 
 def noise_rows(
@@ -375,28 +317,25 @@ def draw(result: Mapping[str, Any]) -> None:
         figure = error_curve(
             series_of(result["points"]),
             x_label="perplexity by character, on the test set",
-            y_label="character error rate (%)",
+            y_label="error rate (%)",
         )
         save(figure, PICTURES / f"{PICTURE}.{kind}")
 
 
 def series_of(points: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """A series for each way to use a model; the n-grams apart from the Transformer-XLs."""
+    """A series for each kind of model and figure, by rising perplexity."""
     from aural.plot.points import Series
 
-    groups = {
-        "n-grams, inside the search": ("search", True),
-        "n-grams, rescoring a list": ("list", True),
-        "Transformer-XL, rescoring the same list": ("list", False),
-    }
     made = []
-    for title, (way, ngram) in groups.items():
-        fitting = [each for each in points if way in each and ("search" in each) == ngram]
-        fitting.sort(key=lambda each: each["perplexity"])
-        if fitting:
-            rates = [each[way]["figures"]["cer"] for each in fitting]
-            y, low, high = (tuple(each[key] for each in rates) for key in ("value", "low", "high"))
-            made.append(Series(title, tuple(each["perplexity"] for each in fitting), y, low, high))
+    for figure, kind in product(FIGURES, dict.fromkeys(each["kind"] for each in points)):
+        some = sorted(
+            (each for each in points if each["kind"] == kind), key=lambda each: each["perplexity"]
+        )
+        rates = [each["figures"][figure] for each in some]
+        y, low, high = (tuple(each[key] for each in rates) for key in ("value", "low", "high"))
+        x = tuple(each["perplexity"] for each in some)
+        name = "n-grams" if kind == "n-gram" else "Transformer-XL"
+        made.append(Series(f"{figure.upper()}, {name}", x, y, low, high))
     return made
 
 
@@ -412,6 +351,11 @@ def cells(row: Mapping[str, Any]) -> list[str]:
     """CER, WER, and their differences."""
     rates = [shown(row["figures"][figure]) for figure in FIGURES]
     return [*rates, *(difference(row["difference"], figure) for figure in FIGURES)]
+
+
+def weights(row: Mapping[str, Any]) -> str:
+    """Weight and bonus, where there are any."""
+    return "{weight:g}, {bonus:g}".format_map(row["chosen"]) if row["chosen"] else ""
 
 
 def lowered(rows: Sequence[Mapping[str, Any]], figure: str) -> tuple[list[str], list[str]]:
@@ -453,8 +397,7 @@ def page(result: Mapping[str, Any]) -> str:
     rows, noisy = [], []
     for name, some in result["rows"].items():
         for row in some:
-            took = "{weight:g}, {bonus:g}".format_map(row["chosen"]) if row["chosen"] else ""
-            rows.append([ACOUSTIC[name].title, row["title"], took, *cells(row)])
+            rows.append([ACOUSTIC[name].title, row["title"], weights(row), *cells(row)])
     for row in result["noise"]:
         noisy.append([row["condition"], ACOUSTIC[row["name"]].title, *cells(row)])
     parts = [
@@ -466,7 +409,8 @@ def page(result: Mapping[str, Any]) -> str:
         f"{trained}. The models of language know the {data['language_words']} words of all roles "
         f"in the levels trained on; {data['unknown_words']:.0%} of the test set's words are none "
         "of them. Saying the most frequent training text every time: CER "
-        f"{shown(systems['plain']['baselines']['majority']['figures']['cer'])}.",
+        f"{shown(systems['plain']['baselines']['majority']['figures']['cer'])}. One run each, so "
+        "short and on so little that WER is near 100 without a model of language.",
         "Differences are paired, from the same beam without a language model. Weight and bonus (a "
         "character) were chosen on the validation levels. The Transformer-XL rescores what the "
         "search with the 6-gram found.",
@@ -492,32 +436,29 @@ def language_section(result: Mapping[str, Any]) -> str:
     """Error against perplexity."""
     from report import table
 
-    about = result["list"]
     rows = [
         [
-            each["name"],
+            each["title"],
             *(f"{each[key]:.2f}" for key in ("perplexity", "validation_perplexity")),
-            *(shown(each["search"]["figures"][f]) if "search" in each else "" for f in FIGURES),
-            *(shown(each["list"]["figures"][f]) for f in FIGURES),
-            difference(each["list"]["difference"], "cer"),
+            weights(each),
+            *cells(each),
         ]
         for each in result["points"]
     ]
-    header = (
-        "model | perplexity | on validation | CER in the search | WER in the search | CER of the "
-        "list | WER of the list | CER less"
-    )
     return "\n\n".join(
         [
             "## Error against perplexity\n\nPerplexity is by character, ends of texts counted. "
-            f"The network is that of '{ACOUSTIC[result['curve_of']].title}'. Every model rescores "
-            "the same list, what the search without one found "
-            f"({about['texts']:.0f} texts a recording; always taking the best of them would make "
-            f"CER {100 * about['oracle_cer']:.1f}); the first of the list has CER "
-            f"{shown(about['figures']['cer'])}, WER {shown(about['figures']['wer'])}. Differences "
-            "are from that.",
-            f"![character errors against perplexity]({PICTURE}.png)",
-            table(header, rows),
+            f"The network is that of '{ACOUSTIC[result['curve_of']].title}', every model is inside "
+            f"the search; beams have {BEAM.beam_size} beginnings, with a Transformer-XL {XL_BEAM}, "
+            f"whose weight is one of {len(XL_WEIGHTS)} and not of "
+            f"{len(WEIGHTS) * len(BONUSES)} pairs, as it takes so long. "
+            "Differences are from the same beam without a model.",
+            f"![errors against perplexity]({PICTURE}.png)",
+            table(
+                "model | perplexity | on validation | weight, bonus | CER | WER | CER less "
+                "| WER less",
+                rows,
+            ),
         ]
     )
 
@@ -550,8 +491,7 @@ def measure() -> dict[str, Any]:
         rows[name], counts[name] = searches(bench, spoken[6], words, xl)
     curve_of = min(rows, key=lambda name: rows[name][-1]["chosen"]["validation_cer"])
     kept = [each for each in steps(folder / "checkpoints") if each in SNAPSHOTS]
-    every = [*spoken.values(), *(transformer_xl(folder, step) for step in kept), xl]
-    about_list, points = curve(benches[curve_of], every)
+    snapshots = [transformer_xl(folder, step) for step in kept]
     return {
         "systems": systems,
         "language_model": language,
@@ -560,8 +500,7 @@ def measure() -> dict[str, Any]:
         "masks": benches["plain"].judge.differences(counts["masks"], counts["plain"]),
         "noise": noise_rows(networks, benches, material.part("test")),
         "curve_of": curve_of,
-        "list": about_list,
-        "points": points,
+        "points": curve(benches[curve_of], list(spoken.values()), [*snapshots, xl]),
     }
 
 

@@ -1,4 +1,4 @@
-"""benchmarks/fusion.py: rescoring a list, choosing a weight, and its page and its picture."""
+"""benchmarks/fusion.py and its models: rescoring, choosing a weight, page and picture."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ def test_what_is_heard_is_searched_as_one_recording_by_itself(benchmark):
 
 
 def test_an_n_gram_tells_the_probability_of_a_text_and_its_end(benchmark):
-    fusion = benchmark("fusion")
-    uniform = fusion.ngrams(1, ["a b", "ab"], LETTERS)
+    models = benchmark("fusion_models")
+    uniform = models.ngrams(1, ["a b", "ab"], LETTERS)
     total = sum(
         math.exp(uniform.log_probs([text])[0])
         for text in ("", "a", "b", "c", "ab", "ba", "aa", "bb", "a b", "cab")
@@ -107,19 +107,20 @@ def test_an_n_gram_tells_the_probability_of_a_text_and_its_end(benchmark):
         state = scorer.advance(state, np.array([token])) if token else state
     assert uniform.log_probs([text])[0] == pytest.approx(told, abs=1e-5)
     assert uniform.perplexity([text]) == pytest.approx(math.exp(-told / 5), abs=1e-4)
-    assert fusion.word_ngrams(2, ["a b", "ab"]).perplexity([text]) is None
+    assert models.word_ngrams(2, ["a b", "ab"]).perplexity([text]) is None
 
 
 def test_a_search_with_a_model_writes_what_the_model_knows(benchmark):
-    fusion = benchmark("fusion")
+    fusion, models = benchmark("fusion"), benchmark("fusion_models")
     heard = one_frame_a_letter(fusion, "ab")
     heard.log_probs[0][3, 3] = math.log(0.3)
     heard.log_probs[0][3, 4] = math.log(0.62)  # sounds rather like a c
     assert heard.greedy() == ["ac"]
-    scorer = fusion.ngrams(2, ["ab"] * 20, LETTERS).scorer(LETTERS)
+    scorer = models.ngrams(2, ["ab"] * 20, LETTERS).scorer(LETTERS)
     found = heard.search(BeamOptions(lm_weight=1.0), scorer)
     assert heard.written(found[0][:1]) == ["ab"]
-    assert fusion.tuned(heard, scorer)["validation_cer"] == 0
+    apart = heard.search_apart(BeamOptions(lm_weight=1.0), lambda: scorer)
+    assert [each.tokens for each in apart[0]] == [each.tokens for each in found[0]]
 
 
 def test_snapshots_of_the_transformer_xl_tell_what_its_objective_tells(benchmark, tmp_path):
@@ -131,7 +132,7 @@ def test_snapshots_of_the_transformer_xl_tell_what_its_objective_tells(benchmark
     from aural.train.objectives.language_model import language_model
     from aural.train.source import text_batch
 
-    fusion = benchmark("fusion")
+    models = benchmark("fusion_models")
     config = lm.Config(
         "transformer_xl", tokens=5, d_model=8, layers=1, heads=2, d_ff=8, memory=4, dropout=0.3
     )
@@ -145,14 +146,14 @@ def test_snapshots_of_the_transformer_xl_tell_what_its_objective_tells(benchmark
     save_file(other.state_dict(), folder / "weights.safetensors")
     texts = ["ab a", "c", "abc abc abc"]
     for each, step in ((network, None), (other, 50)):
-        model = fusion.transformer_xl(tmp_path, step)
+        model = models.transformer_xl(tmp_path, step)
         with torch.no_grad():
             expected = [
                 -float(language_model(each.eval(), text_batch([t], [LETTERS.encode(t)])).total)
                 for t in texts
             ]
         assert model.log_probs(texts).tolist() == pytest.approx(expected, abs=1e-4)
-    assert fusion.transformer_xl(tmp_path, 50).name == "Transformer-XL, step 50"
+    assert models.transformer_xl(tmp_path, 50).name == "Transformer-XL, step 50"
 
 
 def test_a_model_that_does_not_surely_lower_the_error_is_said_not_to(benchmark):
@@ -171,15 +172,43 @@ def test_a_model_that_does_not_surely_lower_the_error_is_said_not_to(benchmark):
 def test_series_part_n_grams_from_networks_and_rise_along_perplexity(benchmark):
     fusion = benchmark("fusion")
     points = [
-        {"perplexity": 9.0, "list": row("u", 0.5), "search": row("u", 0.6)},
-        {"perplexity": 4.0, "list": row("s", 0.4), "search": row("s", 0.45)},
-        {"perplexity": 5.0, "list": row("xl", 0.42)},
+        {"kind": "n-gram", "perplexity": 9.0, **row("u", 0.5)},
+        {"kind": "n-gram", "perplexity": 4.0, **row("s", 0.4)},
+        {"kind": "network", "perplexity": 5.0, **row("xl", 0.42)},
     ]
     made = fusion.series_of(points)
-    assert [each.x for each in made] == [(4.0, 9.0), (4.0, 9.0), (5.0,)]
-    assert [each.y for each in made] == [(0.45, 0.6), (0.4, 0.5), (0.42,)]
-    assert made[0].low == pytest.approx((0.44, 0.59))
-    assert len(fusion.series_of(points[:2])) == 2
+    assert [each.name for each in made[:2]] == ["CER, n-grams", "CER, Transformer-XL"]
+    assert [each.x for each in made] == [(4.0, 9.0), (5.0,)] * 2
+    assert [each.y for each in made] == [(0.4, 0.5), (0.42,), (0.8, 1.0), (0.84,)]
+    assert made[0].low == pytest.approx((0.39, 0.49))
+
+
+def test_weights_are_tuned_on_what_they_find(benchmark):
+    fusion = benchmark("fusion")
+
+    def found_with(options: BeamOptions) -> list[str]:
+        return ["ab" if options.lm_weight == 0.4 else "b"]
+
+    took = fusion.tuned(["ab"], found_with, [(0.2, 0.4), (0.4, 0.8), (0.6, 1.2)])
+    assert took == {"weight": 0.4, "bonus": 0.8, "validation_cer": 0.0}
+
+
+def test_a_renamed_scorer_says_of_every_symbol_what_its_own_says(benchmark):
+    models = benchmark("fusion_models")
+    larger = Tokenizer("characters", (" ", "!", "a", "b", "c"))
+    own = models.ngrams(3, ["a b!", "ab", "cab"], larger).scorer(larger)
+    renamed = models.Renamed(own, larger, LETTERS)
+    assert renamed.tokens == LETTERS.size
+    told, same = np.array([renamed.start()]), np.array([own.start()])
+    for letter in "ca b":
+        row_of, expected = renamed.scores(told)[0], own.scores(same)[0]
+        for symbol in LETTERS.symbols:
+            one, other = (each.encode(f"a{symbol}a")[1] for each in (LETTERS, larger))
+            assert row_of[one] == expected[other]
+        assert row_of[0] == expected[0]
+        token = 1 if letter == " " else LETTERS.encode(letter)[0]
+        told = renamed.advance(told, np.array([token]))
+        same = own.advance(same, np.array([larger.symbols.index(letter) + 1]))
 
 
 def test_the_page_has_a_row_for_each_search_and_each_model(benchmark):
@@ -192,7 +221,7 @@ def test_the_page_has_a_row_for_each_search_and_each_model(benchmark):
         "baselines": {"majority": {"figures": {"cer": figure(0.9)}}},
     }
     rows = [row("beam, no language model", 0.5), row("six", 0.4, paired(-0.1, -0.15, -0.05))]
-    point = {"name": "6-gram", "perplexity": 3.789, "validation_perplexity": 4.0}
+    point = {"kind": "n-gram", "perplexity": 3.789, "validation_perplexity": 4.0}
     result = {
         "systems": {"plain": trained, "masks": trained},
         "language_model": trained,
@@ -209,8 +238,7 @@ def test_the_page_has_a_row_for_each_search_and_each_model(benchmark):
         "masks": paired(0.01, -0.02, 0.03),
         "noise": [{"name": "plain", "condition": "noisy", **row("no masks", 0.8)}],
         "curve_of": "masks",
-        "list": {"texts": 63.7, "oracle_cer": 0.31, "figures": rows[0]["figures"]},
-        "points": [{**point, "list": rows[1], "search": rows[1]}],
+        "points": [{**point, **rows[1]}],
     }
     made = fusion.page(result)
     assert (
@@ -218,11 +246,10 @@ def test_the_page_has_a_row_for_each_search_and_each_model(benchmark):
         "| -10.0 (-15.0 to -5.0) | -10.0 (-15.0 to -5.0) |" in made
     )
     assert "| noisy | no masks | 80.0 (79.0 to 82.0) | 160.0 (159.0 to 162.0) |  |  |" in made
-    assert "| 6-gram | 3.79 | 4.00 | 40.0 (39.0 to 42.0) |" in made
+    assert "| six | 3.79 | 4.00 | 0.6, 1.2 | 40.0 (39.0 to 42.0) |" in made
     assert "CER +1.0 (-2.0 to +3.0), no sure difference" in made
     assert fusion.direction({"low": 0.1, "high": 0.2}) == "surely higher"
     assert fusion.direction({"low": -0.2, "high": -0.1}) == "surely lower"
-    assert "make CER 31.0" in made
 
 
 def test_texts_of_held_out_levels_may_not_be_trained_on(benchmark):
