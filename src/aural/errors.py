@@ -12,6 +12,7 @@ AuralError
 ├── WeightsError           weights or corpora can't be had
 │   ├── Unreachable        no source answered; says what to type
 │   └── HashMismatch       a file is not the one that was pinned; it is not used
+├── TrainingError          training can't go on: a process lost, losses that stay not finite
 └── MissingExtra           an optional extra is not installed; says the pip line
 
 AudioWarning (a UserWarning)   what was left out or replaced in a recording that was still read
@@ -75,6 +76,10 @@ class Unreachable(WeightsError):
 
 class HashMismatch(WeightsError):
     """A file is not the one that was pinned; it is not used."""
+
+
+class TrainingError(AuralError):
+    """Training can't go on: another process is lost, or losses stay not finite."""
 
 
 class MissingExtra(AuralError):

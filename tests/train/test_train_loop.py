@@ -15,10 +15,10 @@ import torch
 from torch import nn
 from trainee import Batches, batch, judge, network, objective, options, train
 
-from aural.errors import InputError, UnknownName
+from aural.errors import InputError, TrainingError, UnknownName
 from aural.train import checkpoint
 from aural.train.batch import Batch, Losses
-from aural.train.distributed import MachineOptions, TrainingError
+from aural.train.distributed import MachineOptions
 from aural.train.loop import TrainOptions, fit
 from aural.train.optim import LayerOptions, OptimizerOptions, ScheduleOptions
 from aural.train.run import Run, read_metrics

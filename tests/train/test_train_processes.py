@@ -21,8 +21,8 @@ from safetensors.torch import load_file
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from trainee import train
 
+from aural.errors import TrainingError
 from aural.train import checkpoint
-from aural.train.distributed import TrainingError
 from aural.train.run import read_metrics
 
 FORKING = multiprocessing.get_context("forkserver")

@@ -106,7 +106,7 @@ def evaluate_transcribe(
     check_columns(utterances, columns)
     if not utterances or len({each.id for each in utterances}) < len(utterances):
         raise InputError("give at least one utterance, each with an id of its own")
-    normalise = _choose_normaliser(normaliser, utterances)
+    normalise = choose_normaliser(normaliser, utterances)
     kept = Path(hypotheses) if hypotheses is not None else None
     known = read_hypotheses(kept) if kept is not None else {}
     outcomes = _recognise(utterances, recogniser, known, timeout, kept, progress)
@@ -164,7 +164,9 @@ def _check_options(min_words: int, min_utterances: int, timeout: float | None) -
         raise InputError("timeout works in the main thread of a POSIX system only")
 
 
-def _choose_normaliser(name: str, utterances: Sequence[Utterance]) -> Normaliser:
+def choose_normaliser(name: str, utterances: Sequence[Utterance]) -> Normaliser:
+    """That of a name; AUTO is Whisper's for English where all utterances are of it, else its basic
+    one."""
     if name == AUTO:
         english = all(each.language.partition("-")[0] == "en" for each in utterances)
         name = "whisper-english" if english else "whisper-basic"

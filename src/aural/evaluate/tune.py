@@ -36,10 +36,9 @@ from aural.evaluate.latency import (
     stream_of,
 )
 from aural.evaluate.scoring import Sampling, Score, score_row, score_rows
-from aural.evaluate.transcribe import AUTO
+from aural.evaluate.transcribe import AUTO, choose_normaliser
 from aural.metrics.bootstrap import paired_difference
 from aural.metrics.wer import ErrorCounts, total, word_errors
-from aural.text.normalise import normaliser as find_normaliser
 from aural.types import StreamingRecogniser
 
 if TYPE_CHECKING:
@@ -413,7 +412,7 @@ def tune(
     if not utterances or len({each.id for each in utterances}) < len(utterances):
         raise InputError("give at least one utterance, each with an id of its own")
     parts = divide(utterances, options.holdout, options.sampling.seed)
-    normalise = _normaliser(options.normaliser, utterances)
+    normalise = choose_normaliser(options.normaliser, utterances)
     for part in (parts.tuned, parts.held):
         if not any(normalise(each.text).split() for each in part):
             raise InputError("a part of the manifest has no word; give texts to count errors by")
@@ -423,13 +422,6 @@ def tune(
     if choice.pick is not None:
         (held,) = searching.trials([choice.pick.trial.setting], parts.held)
     return Tuned(name, options, normalise, parts, choice, held, given.left_out)
-
-
-def _normaliser(name: str, utterances: Sequence[Utterance]) -> Normaliser:
-    if name == AUTO:
-        english = all(each.language.partition("-")[0] == "en" for each in utterances)
-        name = "whisper-english" if english else "whisper-basic"
-    return find_normaliser(name)
 
 
 def _check(settings: Sequence[Setting]) -> None:

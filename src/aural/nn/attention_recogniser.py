@@ -10,9 +10,9 @@ import torch
 from aural.decode.align import warped
 from aural.decode.attention import DecodingOptions, attention_search
 from aural.decode.ctc import TokenSpan, words
-from aural.errors import InputError, UnknownName
+from aural.errors import UnknownName
 from aural.nn.acoustic import frame_rate
-from aural.nn.exported import load_network, read_exported
+from aural.nn.exported import check_tokens, load_network, read_exported
 from aural.nn.recogniser import (
     COMPUTE_TYPES,
     UNKNOWN_LANGUAGE,
@@ -212,11 +212,7 @@ def load_attention_recogniser(
     about = read_exported(directory)
     network: Any = load_network(directory, config, build)
     network.eval().requires_grad_(False).to(place)
-    if about.tokenizer.size != network.config.tokens:
-        raise InputError(
-            f"{directory}: tokens.json has {about.tokenizer.size} tokens, 0 included, and the "
-            f"network {network.config.tokens}; they are not of one training"
-        )
+    check_tokens(directory, about.tokenizer, network.config.tokens)
     seconds = reduction / frame_rate(about.features)
     return AttentionRecogniser(network, about, seconds, device=place, threads=threads)
 

@@ -25,6 +25,7 @@ from typing import (
 )
 
 from aural.errors import InputError, UnknownName
+from aural.store.objects import read_object
 from aural.text.tokens import Tokenizer
 
 if TYPE_CHECKING:
@@ -112,14 +113,14 @@ def apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def read_exported(directory: Path) -> Exported:
     """What a directory says; InputError where it is not as export writes it."""
-    written = _read(directory / "config.json")
+    written = read_object(directory / "config.json", MAX_JSON_BYTES)
     if set(written) != {"family", "config", "language", "features"}:
         raise InputError(f"{directory / 'config.json'}: not the file of a trained network")
     return Exported(
         family=str(written["family"]),
         config=written["config"],
         features=as_dataclass(FeatureOptions, written["features"], "features"),
-        tokenizer=Tokenizer.from_dict(_read(directory / "tokens.json")),
+        tokenizer=Tokenizer.from_dict(read_object(directory / "tokens.json", MAX_JSON_BYTES)),
         language=str(written["language"]),
     )
 
@@ -132,6 +133,15 @@ def read_network_config(directory: Path, family: str, kind: type[ConfigType]) ->
             f"{directory} holds a {exported.family}; name it {exported.family}@{directory}"
         )
     return as_dataclass(kind, exported.config, "config")
+
+
+def check_tokens(directory: Path, tokenizer: Tokenizer, tokens: int) -> None:
+    """InputError unless a directory's tokenizer has as many tokens as its network's output."""
+    if tokenizer.size != tokens:
+        raise InputError(
+            f"{directory}: tokens.json has {tokenizer.size} tokens, 0 included, and the network "
+            f"{tokens}; they are not of one training"
+        )
 
 
 def load_network(directory: Path, config: Any, build: Callable[[Any], NetworkType]) -> NetworkType:
@@ -234,17 +244,3 @@ def _frozen(value: Any) -> Any:
 
 def _write(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise InputError(f"{path}: more than {MAX_JSON_BYTES} bytes")
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: holds a {type(value).__name__}; give an object")
-    return value

@@ -343,17 +343,13 @@ def load_exported(
     """The recogniser of a directory that training wrote (nn.exported); the network that build
     makes has `subsampling`, its features a frame, and config.tokens."""
     from aural.nn.acoustic import frame_rate
-    from aural.nn.exported import load_network, read_exported
+    from aural.nn.exported import check_tokens, load_network, read_exported
 
     about = read_exported(directory)
     network = load_network(directory, config, build)
     tokens: int = network.config.tokens  # type: ignore[union-attr, assignment]
     reduced: int = network.subsampling  # type: ignore[assignment]
-    if about.tokenizer.size != tokens:
-        raise InputError(
-            f"{directory}: tokens.json has {about.tokenizer.size} tokens, the blank included, and "
-            f"the network {tokens}; they are not of one training"
-        )
+    check_tokens(directory, about.tokenizer, tokens)
     return CTCRecogniser(
         network,
         about.tokenizer,

@@ -409,17 +409,13 @@ def load_transducer_recogniser(
     threads: int,
 ) -> TransducerRecogniser | StreamingCTC:
     """The recogniser of a directory that training wrote, as its network's head asks."""
-    from aural.nn.exported import load_network, read_exported
+    from aural.nn.exported import check_tokens, load_network, read_exported
 
     if compute_type not in COMPUTE_TYPES:
         raise UnknownName("compute type", compute_type, COMPUTE_TYPES)
     about = read_exported(directory)
     network: Any = load_network(directory, config, build)
-    if about.tokenizer.size != network.config.tokens:
-        raise InputError(
-            f"{directory}: tokens.json has {about.tokenizer.size} tokens, the blank included, and "
-            f"the network {network.config.tokens}; they are not of one training"
-        )
+    check_tokens(directory, about.tokenizer, network.config.tokens)
     if network.head == "ctc":
         return StreamingCTC(network, about, device=device, threads=threads)
     return TransducerRecogniser(network, about, device=device, threads=threads)

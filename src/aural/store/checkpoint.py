@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aural.errors import InputError, Unreachable
 from aural.store.child import Expectation, run_watched
 from aural.store.location import cache_root, is_offline, only_one, say
+from aural.store.objects import read_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +37,10 @@ def check_checkpoint(directory: Path) -> dict[str, Any]:
         InputError: there is no config.json, it is not JSON, the weights are pickles only, an index
             names as weights what is none, or a file of text is too large.
     """
-    config = _object(directory / "config.json", MAX_CONFIG_BYTES)
+    path = directory / "config.json"
+    if not path.is_file():
+        raise InputError(f"{directory} is no checkpoint: it has no {path.name}")
+    config = read_object(path, MAX_CONFIG_BYTES)
     for path in directory.iterdir():
         if path.suffix in TEXTS and path.is_file() and path.stat().st_size > MAX_TEXT_BYTES:
             raise InputError(f"{path}: more than {MAX_TEXT_BYTES} bytes")
@@ -69,7 +73,7 @@ def weight_shapes(paths: Iterable[Path]) -> dict[str, tuple[int, ...]]:
 
 def _check_index(directory: Path) -> None:
     """An index may send a reader anywhere, and to a pickle under another name."""
-    named = _object(directory / INDEX, MAX_TEXT_BYTES).get("weight_map")
+    named = read_object(directory / INDEX, MAX_TEXT_BYTES).get("weight_map")
     if not isinstance(named, dict):
         raise InputError(f"{directory / INDEX}: has no weight_map")
     for name in set(map(str, named.values())):
@@ -77,22 +81,6 @@ def _check_index(directory: Path) -> None:
             raise InputError(
                 f"{directory / INDEX} names {name!r} as weights; they are *.safetensors beside it"
             )
-
-
-def _object(path: Path, most: int) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > most:
-            raise InputError(f"{path}: more than {most} bytes")
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"{path.parent} is no checkpoint: {path.name} can't be read ({error.strerror})"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: not an object")
-    return value
 
 
 def fetch_checkpoint(name: str, *, offline: bool = False) -> Path:

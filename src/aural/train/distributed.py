@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 import torch
 from torch import Tensor, distributed, nn
 
-from aural.errors import AuralError, InputError, UnknownName
+from aural.errors import InputError, TrainingError, UnknownName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -32,10 +32,6 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Value = TypeVar("Value")
 _LOST = ("gloo", "nccl", "connection", "timeout", "timed out", "broken pipe", "socket", "peer")
 """Words of the errors that torch raises where another process is gone."""
-
-
-class TrainingError(AuralError):
-    """Training can't go on: another process is lost, or losses stay not finite."""
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import torch
 
-from aural.errors import InputError, UnknownName
+from aural.errors import InputError, TrainingError, UnknownName
 from aural.train import checkpoint as disk
 from aural.train.average import MovingAverage, average_checkpoints
 from aural.train.distributed import (
     MachineOptions,
     Shared,
-    TrainingError,
     World,
     put_state,
     state_of,

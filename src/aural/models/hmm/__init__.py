@@ -222,16 +222,10 @@ def save(
 def read_config(directory: Path) -> Config:
     """The configuration of a directory of save; InputError for another."""
     from aural.nn.exported import as_dataclass
+    from aural.store.objects import read_object
 
     path = directory / "config.json"
-    try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise InputError(f"{path}: more than {MAX_JSON_BYTES} bytes")
-        written = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON: {error}") from error
-    if not isinstance(written, dict) or written.get("family") != "hmm":
+    written = read_object(path, MAX_JSON_BYTES)
+    if written.get("family") != "hmm":
         raise InputError(f"{path}: not the configuration of an hmm")
     return as_dataclass(Config, written.get("config"), "config")

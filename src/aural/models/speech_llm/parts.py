@@ -37,7 +37,6 @@ class Features(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("place", torch.zeros(0), persistent=False)
         self.unused = nn.Parameter(torch.zeros(0), requires_grad=False)
 
     def encode(

@@ -9,7 +9,6 @@ What `aural train` wrote (nn/exported.py) is read too.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from math import prod
@@ -27,6 +26,7 @@ from aural.models.wav2vec2 import Config
 from aural.models.wav2vec2.network import Wav2Vec2
 from aural.nn.exported import load_weights, read_exported, read_network_config
 from aural.store.checkpoint import check_checkpoint, weight_shapes
+from aural.store.objects import read_object
 from aural.text.tokens import SPACE, Tokenizer
 
 if TYPE_CHECKING:
@@ -380,7 +380,7 @@ def read_features(directory: Path, config: Config) -> Features:
             return about.features
         return Samples(about.features.sample_rate, about.features.normalise == "utterance")
     path = directory / "preprocessor_config.json"
-    written = _json(path) if path.is_file() else {}
+    written = read_object(path, MAX_JSON_BYTES) if path.is_file() else {}
     rate = written.get("sampling_rate", 16000)
     if not isinstance(rate, int) or not 1000 <= rate <= 384_000:
         raise InputError(f"{path}: sampling_rate is {rate!r}; give a rate in Hz")
@@ -392,7 +392,7 @@ def read_features(directory: Path, config: Config) -> Features:
 def default_language(directory: Path) -> str:
     """The language that the weights of model.safetensors write, where vocab.json has several; ""
     where it tells none."""
-    written = _json(directory / "vocab.json")
+    written = read_object(directory / "vocab.json", MAX_JSON_BYTES)
     if not any(isinstance(value, dict) for value in written.values()):
         return ""
     return str(_settings(directory).get("target_lang") or USUAL_LANGUAGE)
@@ -439,7 +439,7 @@ def read_vocabulary(
 
 def _numbers(directory: Path, language: str, tokens: int) -> dict[str, int]:
     path = directory / "vocab.json"
-    written = _json(path)
+    written = read_object(path, MAX_JSON_BYTES)
     chosen = language or default_language(directory)
     if chosen:
         if not isinstance(written.get(chosen), dict):
@@ -455,24 +455,11 @@ def _numbers(directory: Path, language: str, tokens: int) -> dict[str, int]:
 
 def _settings(directory: Path) -> dict[str, Any]:
     path = directory / "tokenizer_config.json"
-    return _json(path) if path.is_file() else {}
+    return read_object(path, MAX_JSON_BYTES) if path.is_file() else {}
 
 
 def exported(directory: Path) -> Exported | None:
     """What training wrote in the directory; None where somebody else did."""
-    written = _json(directory / "config.json") if (directory / "config.json").is_file() else {}
+    path = directory / "config.json"
+    written = read_object(path, MAX_JSON_BYTES) if path.is_file() else {}
     return read_exported(directory) if "family" in written else None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise InputError(f"{path}: more than {MAX_JSON_BYTES} bytes")
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: holds a {type(value).__name__}; give an object")
-    return value
