@@ -35,27 +35,65 @@ BEATEN = frozenset({"majority", "untrained", "shuffled", "before"})
 
 @dataclass(frozen=True)
 class Run:
-    """A recipe with what is laid over it. figure is what it is judged by."""
+    """A recipe with what is laid over it. figure is what it is judged by; after, the run whose
+    weights it begins with."""
 
     title: str
     recipe: str
     overrides: tuple[str, ...] = ()
     figure: str = "wer"
+    after: str = ""
+
+    def told(self, runs: Path | str) -> list[str]:
+        """The words of `aural train`, the runs being in a folder."""
+        start = [f"model.start={runs}/{self.after}/model"] if self.after else []
+        return [self.recipe, *self.overrides, *start]
+
+
+WORDS = ("train.validate_every=50", "judge.untrained=false")
+"""Laid over those that learn single words first, for the strings to begin with."""
 
 
 RUNS = {
     "digits-rnn": Run("BiLSTM, CTC", "digit_strings"),
     "digits-seq2seq": Run("attention decoder", "digit_strings", ("+experiments=seq2seq",)),
-    "digits-transducer": Run(
-        "transducer, in chunks", "digit_strings", ("+experiments=transducer",)
+    "words-ctc-chunks": Run(
+        "CTC, in chunks, one word", "digits", ("+experiments=streaming_ctc", *WORDS)
     ),
-    "digits-ctc-chunks": Run("CTC, in chunks", "digit_strings", ("+experiments=streaming_ctc",)),
-    "digits-conformer": Run("Conformer, CTC", "digit_strings", ("+experiments=conformer",)),
-    "digits-transformer": Run("Transformer, CTC", "digit_strings", ("+experiments=transformer",)),
-    "digits-jasper": Run("Jasper, CTC", "digit_strings", ("+experiments=jasper",)),
+    "digits-ctc-chunks": Run(
+        "CTC, in chunks", "digit_strings", ("+experiments=streaming_ctc",), after="words-ctc-chunks"
+    ),
+    "digits-transducer": Run(
+        "transducer, in chunks",
+        "digit_strings",
+        ("+experiments=transducer",),
+        after="digits-ctc-chunks",
+    ),
+    "words-conformer": Run(
+        "Conformer, CTC, one word", "digits", ("+experiments=conformer", *WORDS)
+    ),
+    "digits-conformer": Run(
+        "Conformer, CTC", "digit_strings", ("+experiments=conformer",), after="words-conformer"
+    ),
+    "words-transformer": Run(
+        "Transformer, CTC, one word", "digits", ("+experiments=transformer", *WORDS)
+    ),
+    "digits-transformer": Run(
+        "Transformer, CTC",
+        "digit_strings",
+        ("+experiments=transformer",),
+        after="words-transformer",
+    ),
+    "words-jasper": Run("Jasper, CTC, one word", "digits", ("+experiments=jasper", *WORDS)),
+    "digits-jasper": Run(
+        "Jasper, CTC", "digit_strings", ("+experiments=jasper",), after="words-jasper"
+    ),
     "digits-gaussians": Run("hidden Markov model, Gaussians", "digit_strings_hmm"),
     "digits-hybrid": Run("hidden Markov model, network", "digits_hybrid"),
     "words-gaussians": Run("hidden Markov model, one word", "digits_hmm"),
+    "dutch": Run("Jasper, CTC", "dutch", figure="cer"),
+    "dutch-masks": Run("Jasper, CTC, masked", "dutch", ("+experiments=masks",), figure="cer"),
+    "dutch-lm": Run("Transformer-XL", "dutch_lm", figure="nats_per_token"),
     "whisper-czech": Run("Whisper base, LoRA", "whisper_czech"),
 }
 
@@ -67,8 +105,8 @@ def train(name: str, run: Run, *, again: bool) -> dict[str, Any] | None:
         shutil.rmtree(directory, ignore_errors=True)
     if not (directory / "result.json").is_file():
         resume = ["--resume"] if directory.is_dir() else []
-        told = ["train", run.recipe, *run.overrides, "--directory", str(directory), *resume]
-        print(f"{name}: aural {' '.join(told[:-2])}", file=sys.stderr)
+        print(f"{name}: aural train {' '.join(run.told('RUNS'))}", file=sys.stderr)
+        told = ["train", *run.told(FOLDER), "--directory", str(directory), *resume]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         subprocess.run(
             [sys.executable, "-m", "aural", *told],
@@ -82,9 +120,12 @@ def train(name: str, run: Run, *, again: bool) -> dict[str, Any] | None:
     return {
         "title": run.title,
         "figure": run.figure,
-        "command": " ".join(["aural train", run.recipe, *run.overrides]),
+        "command": " ".join(["aural train", *run.told("RUNS")]),
         "curve": curve(directory / "metrics.jsonl", run.figure),
-        **{key: result[key] for key in ("model", "parameters", "figures", "baselines", "note")},
+        **{
+            key: result[key]
+            for key in ("model", "parameters", "trained", "figures", "baselines", "note")
+        },
         "data": result["data"],
         "minutes": result["training"]["seconds"] / 60,
         "steps": result["training"]["steps"],

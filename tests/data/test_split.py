@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from aural.data.split import SplitOptions, choose, split
+from aural.data.split import Split, SplitOptions, choose, split
 from aural.data.utterance import Utterance
 from aural.errors import InputError, UnknownName
 
@@ -109,3 +109,17 @@ def test_what_can_not_be_split(options: SplitOptions, message: str) -> None:
 def test_options_that_make_no_sense(wrong: dict) -> None:
     with pytest.raises(InputError):
         SplitOptions(**wrong)
+
+
+def test_fewer_to_train_on_are_among_more_and_hold_out_the_same() -> None:
+    def parts(most: int) -> Split:
+        return split(EVERY, SplitOptions(test=("dee",), seed=3, most=most))
+
+    whole = parts(0)
+    trained = [{each.id for each in parts(most).train} for most in (2, 4, len(whole.train))]
+    assert [len(each) for each in trained] == [2, 4, len(whole.train)]
+    assert trained[0] < trained[1] < trained[2] == {each.id for each in whole.train}
+    assert parts(2).test == whole.test
+    assert len(parts(10**6).train) == len(whole.train)
+    with pytest.raises(InputError, match="most is -1; give 0 or more"):
+        SplitOptions(most=-1)

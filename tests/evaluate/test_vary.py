@@ -157,6 +157,19 @@ def test_what_is_finished_is_only_read(
         check_failures(other)
 
 
+def test_a_comparison_begins_with_what_another_left(
+    speech_llm_recipe: str, here: list[Sequence[str]], tmp_path: Path
+) -> None:
+    values, quick = ["mlp", "swiglu"], ["judge.shuffled=false", "train.steps=2"]
+    first = tmp_path / "first"
+    vary(speech_llm_recipe, "projector", values, quick, first)
+    begun = [*quick, f"model.start={first}/{{folder}}/model"]
+    found = vary(speech_llm_recipe, "projector", values, begun, tmp_path / "second")
+    assert not any(each.error for each in found.choices)
+    for value, told in zip(values, here[2:], strict=True):
+        assert f"model.start={first}/{value}/model" in told
+
+
 @pytest.mark.parametrize(
     ("part", "values", "overrides", "message"),
     [

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from itertools import groupby, product
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ def heard(examples: Path, network: SpeechLLM) -> tuple[torch.Tensor, torch.Tenso
 def test_a_batch_is_the_sum_of_its_recordings(examples: Path, config: Config) -> None:
     network = made(config).eval()
     features, lengths = heard(examples, network)
-    total, weight = network(features, lengths, TEXTS)
+    total, weight, _ = network(features, lengths, TEXTS)
     assert weight == sum(len(text.encode()) + 1 for text in TEXTS)
     alone = [
         network(features[i : i + 1, : lengths[i]], lengths[i : i + 1], TEXTS[i : i + 1])[0]
@@ -89,8 +90,55 @@ def test_loss_is_that_of_text_after_prompt_and_sound(examples: Path, config: Con
     rows += [model.embedded(torch.tensor([*model.ids(after), *text]))]
     logits = model.network(inputs_embeds=torch.cat(rows)[None]).logits[0].log_softmax(-1)
     told = [logits[-len(text) - 1 + i, token].item() for i, token in enumerate(text)]
-    loss, _ = network(features[:1, : lengths[0]], lengths[:1], TEXTS[:1])
+    loss, _, _ = network(features[:1, : lengths[0]], lengths[:1], TEXTS[:1])
     assert loss.item() == pytest.approx(-math.fsum(told), rel=1e-5)
+
+
+def test_ctc_over_the_sounds_own_tokens_is_that_of_every_path(
+    examples: Path, config: Config
+) -> None:
+    """Against a sum over all paths written out; the end of an answer is the blank."""
+    network = made(config)
+    features, _ = heard(examples, network)
+    with torch.no_grad():
+        sound, counts = network.heard(features[:1, :32], torch.tensor([32]))
+        embeddings = network.llm.network.get_input_embeddings().weight
+        text = network.llm.text([5, 9])
+        told = network.llm.ids(text)
+        total, weight, parts = network(
+            features[:1, :32], torch.tensor([32]), (text,), ctc_weight=1.0
+        )
+    assert int(counts[0]) == 4
+    assert 0 < len(told) <= 4
+    cosines = functional.cosine_similarity(sound[0][:, None], embeddings[None], dim=-1)
+    scores = (20 * cosines).log_softmax(-1)
+    end, sums = network.llm.end, []
+    symbols = sorted({end, *told})
+    for path in product(symbols, repeat=4):
+        kept = [token for token, _ in groupby(path)]
+        if [token for token in kept if token != end] == told:
+            sums.append(sum(scores[place, token] for place, token in enumerate(path)))
+    expected = -torch.stack(sums).logsumexp(0)
+    assert set(parts) == {"ctc"}
+    assert weight == len(told) + 1
+    torch.testing.assert_close(total, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_loss_is_shared_between_writing_and_ctc(examples: Path, config: Config) -> None:
+    network = made(config)
+    features, lengths = heard(examples, network)
+    batch = Batch(
+        features, lengths, torch.zeros(2, 0), torch.zeros(2, dtype=torch.long), texts=TEXTS
+    )
+    with torch.no_grad():
+        both, written, ctc = (
+            speech_llm(network, batch, ctc_weight=weight) for weight in (0.25, 0.0, 1.0)
+        )
+    assert set(both.parts) == {"written", "ctc"}
+    assert set(written.parts) == {"written"}
+    torch.testing.assert_close(both.total, 0.75 * written.total + 0.25 * ctc.total)
+    with pytest.raises(InputError, match=r"ctc_weight is 1\.5; give 0 to 1"):
+        speech_llm(network, batch, ctc_weight=1.5)
 
 
 def test_what_is_kept_of_a_frozen_encoder_changes_nothing(examples: Path, config: Config) -> None:

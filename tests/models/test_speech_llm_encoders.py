@@ -100,7 +100,7 @@ def test_wav2vec2_hears_samples(tiny_llama: Path, samples: np.ndarray, tmp_path:
         row[: len(part)] = torch.from_numpy(made)
     lengths = torch.tensor([6000, 14000])
     with torch.no_grad():
-        both, weight = network(features, lengths, ("one", "two"))
+        both, weight, _ = network(features, lengths, ("one", "two"))
         alone = [
             network(features[i : i + 1, : lengths[i]], lengths[i : i + 1], [text])[0]
             for i, text in enumerate(("one", "two"))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from safetensors.torch import load_file, save_file
 
 pytest.importorskip("hydra")
 
@@ -158,6 +159,38 @@ def test_the_same_seed_gives_the_same_network(recipe: str, tmp_path: Path) -> No
     assert torch.equal(torch.random.get_rng_state(), state)
     run_experiment(compose(recipe, ["train.steps=3", "train.seed=1"]), tmp_path / "c")
     assert (tmp_path / "c/model/model.safetensors").read_bytes() != weights[0]
+
+
+def test_a_network_begins_with_what_was_trained_before(
+    done: tuple, recipe: str, tmp_path: Path
+) -> None:
+    """And what it has of its own, a head over other tokens here, stays as it was drawn."""
+    model = done[0] / "model"
+    short = ["train.steps=1", "train.optimizer.learning_rate=1e-12", "judge.shuffled=false"]
+    found = run_experiment(compose(recipe, [*short, f"model.start={model}"]), tmp_path / "same")
+    assert found["figures"] == done[1]["figures"]
+    assert set(found["baselines"]) == {"majority", "before"}
+    assert found["baselines"]["before"]["figures"] == done[1]["figures"]
+    other = compose(recipe, [*short, "tokens.kind=characters", f"model.start={model}"])
+    run_experiment(other, tmp_path / "other")
+    trained, begun = (
+        load_file(path / "model.safetensors") for path in (model, tmp_path / "other/model")
+    )
+    same = {name for name in begun if torch.equal(begun[name], trained.get(name, begun[name][:0]))}
+    assert same
+    assert {name.split(".")[0] for name in set(begun) - same} == {"output"}
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [("nowhere", "can't be read as safetensors"), ("foreign", "has no weight of this network")],
+)
+def test_a_start_that_is_none(recipe: str, tmp_path: Path, start: str, said: str) -> None:
+    (tmp_path / "foreign").mkdir()
+    save_file({"other": torch.zeros(3)}, tmp_path / "foreign/model.safetensors")
+    experiment = compose(recipe, [f"model.start={tmp_path / start}"])
+    with pytest.raises(InputError, match=said):
+        run_experiment(experiment, tmp_path / "run")
 
 
 def test_a_text_too_long_for_ctc_is_refused_or_left_out(recipe: str, tmp_path: Path) -> None:

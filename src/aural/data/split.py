@@ -25,7 +25,8 @@ class SplitOptions:
     """by: the column whose values are held out whole: "speaker", "text", or one of the metadata.
 
     test and validation name values. Where one names none, values are drawn under seed until their
-    utterances are test_share (validation_share) of all; a share of 0 holds out none.
+    utterances are test_share (validation_share) of all; a share of 0 holds out none. most: so many
+    of the others at most are trained on, drawn under seed, fewer being among more; 0: all of them.
     """
 
     by: str = "speaker"
@@ -34,10 +35,12 @@ class SplitOptions:
     test_share: float = 0.0
     validation_share: float = 0.0
     seed: int = 0
+    most: int = 0
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise InputError(f"seed is {self.seed}; give 0 or more")
+        for name in ("seed", "most"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} is {getattr(self, name)}; give 0 or more")
         for name in ("test_share", "validation_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; give 0 to below 1")
@@ -108,11 +111,19 @@ def split(utterances: Sequence[Utterance], options: SplitOptions) -> Split:
         raise InputError(f"every {options.by} is held out; leave some of them to train on")
     pairs = list(zip(utterances, values, strict=True))
     return Split(
-        train=tuple(each for each, value in pairs if value not in held),
+        train=_fewer([each for each, value in pairs if value not in held], options),
         validation=tuple(each for each, value in pairs if value in validation),
         test=tuple(each for each, value in pairs if value in test),
         held=(validation, test),
     )
+
+
+def _fewer(utterances: list[Utterance], options: SplitOptions) -> tuple[Utterance, ...]:
+    """The first `most` of an order drawn under the seed, in the order that they are given in."""
+    if not options.most:
+        return tuple(utterances)
+    order = np.random.default_rng([options.seed, 1]).permutation(len(utterances))
+    return tuple(utterances[number] for number in sorted(order[: options.most]))
 
 
 def _known(utterances: Sequence[Utterance], name: str, values: set[str]) -> None:

@@ -34,6 +34,8 @@ PARTS = {
     "adaptation": "model.config.train_encoder",
 }
 """What can be varied: the option of the recipe that says it."""
+FOLDER = "{folder}"
+"""In an override: the name of the folder of each value's run."""
 KIND = "aural.compare"
 SCHEMA_VERSION = 1
 
@@ -118,9 +120,11 @@ def vary(
 ) -> Varied:
     """Train and judge a recipe once for each value of a part, one after the other.
 
-    Runs stand in directory/VALUE. resume: those that are finished are only read, those that were
-    broken off go on. former: a manifest that the encoder's former job is measured on, after what it
-    was trained to; where adaptation is varied, "" is the test set, else not at all.
+    Runs stand in directory/FOLDER, named after the value; {folder} in an override is that name, so
+    that a comparison can begin with what another left. resume: those that are finished are only
+    read, those that were broken off go on. former: a manifest that the encoder's former job is
+    measured on, after what it was trained to; where adaptation is varied, "" is the test set, else
+    not at all.
 
     Raises:
         UnknownName: another part.
@@ -138,16 +142,19 @@ def vary(
     _check(values, overrides, PARTS[part])
     if directory.is_dir() and any(directory.iterdir()) and not resume:
         raise InputError(f"{directory} is not empty; go on with --resume, or give a new directory")
-    experiment = compose(recipe, [*overrides, f"{PARTS[part]}='{values[0]}'"])
+    plans = [
+        _Plan(recipe, value, _settings(overrides, part, value, folder), directory / folder)
+        for value, folder in zip(values, _folders(values), strict=True)
+    ]
+    experiment = compose(recipe, plans[0].settings)
     test = gather(experiment.data, experiment.train.seed).part("test")
     job = None
     if former or part == "adaptation":
         heard = read_manifest(former) if former else test
         job = FormerJob(heard, experiment.data.text, experiment.judge)
     choices = []
-    for value, folder in zip(values, _folders(values), strict=True):
-        say(f"{part} {value}")
-        plan = _Plan(recipe, value, (*overrides, f"{PARTS[part]}='{value}'"), directory / folder)
+    for plan in plans:
+        say(f"{part} {plan.value}")
         choice = _run(plan, say, resume=resume)
         if job and not choice.error:
             say("  what the encoder still does of its former job")
@@ -165,6 +172,11 @@ def vary(
         differences=_differences(choices, ids, figure, judge),
         note=judge.clusters.note,
     )
+
+
+def _settings(overrides: Sequence[str], part: str, value: str, folder: str) -> tuple[str, ...]:
+    own = [override.replace(FOLDER, folder) for override in overrides]
+    return (*own, f"{PARTS[part]}='{value}'")
 
 
 def _check(values: Sequence[str], overrides: Sequence[str], key: str) -> None:

@@ -42,6 +42,7 @@ from aural.train.material import DataOptions, Material, TokenOptions, gather
 from aural.train.optim import layer_of
 from aural.train.run import Card, Run, model_card, sound_per_second
 from aural.train.source import Source, TextSource, batches_of, collate, mean_losses, texts_of
+from aural.train.start import start_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -67,11 +68,16 @@ FITTING = 8
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """family and variant name a shape; config replaces fields of its Config."""
+    """family and variant name a shape; config replaces fields of its Config.
+
+    start: the directory of a trained model, RUN/model, whose weights it begins with where both have
+    them (train/start.py); "" for weights drawn anew.
+    """
 
     family: str
     variant: str
     config: Mapping[str, Any] = field(default_factory=dict)
+    start: str = ""
 
 
 @dataclass(frozen=True)
@@ -204,6 +210,8 @@ class Bench:
         with torch.random.fork_rng():
             torch.manual_seed(self.experiment.train.seed)
             built: Any = trainable(self.experiment.model.family).build(self.config)
+        if self.experiment.model.start:
+            start_from(built, self.experiment.model.start)
         if hasattr(built, "remember"):  # what it was told of a recording once holds for ever
             built.remember = not self.experiment.augment.changes
         made: nn.Module = built
@@ -239,9 +247,9 @@ class Bench:
 
     def references(self, trained: Any) -> Iterator[tuple[str, Any]]:
         """What else is exported and judged, by name: the network with its first weights, where
-        the judge asks for it."""
+        the judge asks for it; they are "before" where it began with what was trained before."""
         if self.experiment.judge.untrained:
-            yield "untrained", self.network()
+            yield "before" if self.experiment.model.start else "untrained", self.network()
 
     def hear(self, directory: Path, utterances: Sequence[Any]) -> list[str]:
         """What an exported network writes down."""
@@ -329,6 +337,8 @@ def _bench(experiment: Experiment, say: Callable[[str], None]) -> Bench:
     normalise = NORMALISERS[experiment.data.text]
     tokenizer = experiment.tokens.learned([normalise(each.text) for each in material.part("train")])
     config = network_config(experiment.model, experiment.features, tokenizer)
+    if experiment.model.start and own_way(experiment.model.family):
+        raise InputError(f"{experiment.model.family} begins in its own way; leave model.start out")
     kind: type[Bench] = getattr(own_way(experiment.model.family), "Bench", Bench)
     bench = kind(experiment, material, tokenizer, config, goal)
     if experiment.objective.name == CTC:

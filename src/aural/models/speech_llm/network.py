@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SOUND = "<audio>"
 IGNORED = -100
 MAX_REMEMBERED_BYTES = 2 << 30
+COSINE_SCALE = 20.0
 
 
 class SpeechLLM(nn.Module):
@@ -128,18 +129,39 @@ class SpeechLLM(nn.Module):
         return states
 
     def forward(
-        self, features: Tensor, lengths: Tensor, texts: Sequence[str], ids: Sequence[str] = ()
-    ) -> tuple[Tensor, int]:
-        """The sum of the negative log probabilities of the texts' tokens and their ends, and how
-        many these are."""
+        self,
+        features: Tensor,
+        lengths: Tensor,
+        texts: Sequence[str],
+        ids: Sequence[str] = (),
+        ctc_weight: float = 0.0,
+    ) -> tuple[Tensor, int, dict[str, Tensor]]:
+        """The loss, a sum; how many tokens it is of, ends included; and its parts.
+
+        "written" is the sum of the negative log probabilities of the texts' tokens and their ends,
+        "ctc" that of the texts in the sound's own tokens (`heard_as_text`). The loss is
+        ctc_weight of this and the rest of that; a part of no weight is not computed.
+        """
         sound, counts = self.heard(features, lengths, ids)
-        told = [[*self.llm.ids(text.strip()), self.llm.end] for text in texts]
+        told = [self.llm.ids(text.strip()) for text in texts]
+        parts = {}
+        if ctc_weight < 1:
+            parts["written"] = self._written_loss(sound, counts, told)
+        if ctc_weight > 0:
+            parts["ctc"] = self._ctc_loss(sound, counts, told)
+        shares = {"written": 1 - ctc_weight, "ctc": ctc_weight}
+        total = torch.stack([shares[name] * value for name, value in parts.items()]).sum()
+        weight = sum(len(tokens) + 1 for tokens in told)
+        return total, weight, {name: value.detach() for name, value in parts.items()}
+
+    def _written_loss(self, sound: Tensor, counts: Tensor, told: Sequence[list[int]]) -> Tensor:
+        ended = [[*tokens, self.llm.end] for tokens in told]
         inputs, real = self._left_padded(
-            [self._framed(row[:n], end) for row, n, end in zip(sound, counts, told, strict=True)]
+            [self._framed(row[:n], end) for row, n, end in zip(sound, counts, ended, strict=True)]
         )
-        longest = max(map(len, told))
-        targets = torch.full((len(told), longest), IGNORED, device=inputs.device)
-        for row, tokens in zip(targets, told, strict=True):
+        longest = max(map(len, ended))
+        targets = torch.full((len(ended), longest), IGNORED, device=inputs.device)
+        for row, tokens in zip(targets, ended, strict=True):
             row[longest - len(tokens) :] = torch.tensor(tokens, device=inputs.device)
         made = self.language_model(
             inputs_embeds=inputs,
@@ -149,10 +171,29 @@ class SpeechLLM(nn.Module):
             use_cache=False,
         )
         logits = made.logits[:, :-1].float().flatten(0, 1)
-        loss = nn.functional.cross_entropy(
+        return nn.functional.cross_entropy(
             logits, targets.flatten(), ignore_index=IGNORED, reduction="sum"
         )
-        return loss, sum(map(len, told))
+
+    def _ctc_loss(self, sound: Tensor, counts: Tensor, told: Sequence[list[int]]) -> Tensor:
+        return nn.functional.ctc_loss(
+            self.heard_as_text(sound).transpose(0, 1),
+            torch.tensor([token for tokens in told for token in tokens], device=sound.device),
+            counts,
+            torch.tensor([len(tokens) for tokens in told], device=sound.device),
+            blank=self.llm.end,
+            reduction="sum",
+            zero_infinity=True,
+        )
+
+    def heard_as_text(self, sound: Tensor) -> Tensor:
+        """Log probabilities (item, token, vocabulary) of what each embedding of the sound, (item,
+        token, llm_dim), stands for: the softmax of COSINE_SCALE times its cosines with the language
+        model's own embeddings. The end of an answer stands for nothing, as CTC's blank."""
+        embeddings: Any = self.llm.network.get_input_embeddings()  # type: ignore[operator]
+        known = nn.functional.normalize(embeddings.weight.detach().float(), dim=-1)
+        near = nn.functional.normalize(sound.float(), dim=-1) @ known.T
+        return (COSINE_SCALE * near).log_softmax(-1)
 
     def _left_padded(self, rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """(item, token, llm_dim), all ends together, and where it is real."""
