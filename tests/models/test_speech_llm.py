@@ -19,7 +19,7 @@ import aural
 from aural import models
 from aural.errors import InputError, UnknownName
 from aural.models.speech_llm import Config, build
-from aural.models.speech_llm.network import SpeechLLM
+from aural.models.speech_llm.network import SpeechLLM, before_loop
 from aural.models.speech_llm.projectors import PROJECTORS, projector
 from aural.nn.exported import Exported, FeatureOptions, export
 from aural.nn.sound_encoder import SoundEncoder, probe
@@ -222,8 +222,28 @@ def test_greedy_writing_is_the_likeliest_token_each_time(examples: Path, config:
                 logits = network.language_model(inputs_embeds=rows[None]).logits[0, -1]
                 scores.append(float(logits.log_softmax(-1).max()))
                 told.append(int(logits.argmax()))
-        assert text == network.llm.text(told).strip()
+        ended = network.llm.end in told
+        assert text == network.llm.text(told if ended else before_loop(told)).strip()
         assert log_prob == pytest.approx(np.mean(scores), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "kept"),
+    [
+        ([1, 2, 3, *[4] * 20], [1, 2, 3, 4]),
+        ([*[7] * 8], [7]),
+        ([1, *[7] * 7], [1, *[7] * 7]),
+        ([1, *[2, 3] * 4], [1, 2, 3]),
+        ([1, *[2, 3] * 4, 2], [1, 2, 3]),
+        ([1, *[2, 3, 4, 5] * 2], [1, *[2, 3, 4, 5] * 2]),
+        ([1, *[2, 3, 4, 5] * 3], [1, 2, 3, 4, 5]),
+        ([*[4] * 20, 1, 2], [*[4] * 20, 1, 2]),
+        ([9, *range(17), *range(17), *range(17)], [9, *range(17), *range(17), *range(17)]),
+        ([], []),
+    ],
+)
+def test_a_loop_is_broken_off_after_its_first_turn(tokens: list[int], kept: list[int]) -> None:
+    assert before_loop(tokens) == kept
 
 
 def test_learns_two_sentences_and_writes_them(

@@ -27,7 +27,8 @@ def is_librispeech(directory: Path) -> bool:
 
 
 def read_librispeech(directory: Path) -> list[Utterance]:
-    """Utterances in the order of their paths; chapter, and sex where SPEAKERS.TXT is found.
+    """Utterances in the order of their paths; chapter, sex where SPEAKERS.TXT is found, and subset
+    (train-clean-100 ...) where the speakers' folders stand in one below the directory.
 
     Raises:
         ManifestError: a line or name that is not LibriSpeech's, or a repeated id.
@@ -39,7 +40,8 @@ def stream_librispeech(directory: Path) -> Iterator[tuple[Place, Utterance]]:
     """As read_librispeech, one by one; an id given twice is not noticed."""
     sexes = _sexes(directory)
     for transcript in _transcripts(directory):
-        yield from _chapter(transcript, sexes)
+        inside = transcript.relative_to(directory).parts
+        yield from _chapter(transcript, sexes, inside[-4] if len(inside) > 3 else "")
 
 
 def _transcripts(directory: Path) -> Iterator[Path]:
@@ -48,7 +50,9 @@ def _transcripts(directory: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in sorted(files) if name.endswith(_ENDING))
 
 
-def _chapter(transcript: Path, sexes: dict[str, str]) -> Iterator[tuple[Place, Utterance]]:
+def _chapter(
+    transcript: Path, sexes: dict[str, str], subset: str
+) -> Iterator[tuple[Place, Utterance]]:
     for place, line in numbered_lines(transcript):
         name, _, text = line.strip().partition(" ")
         parts = name.split("-")
@@ -58,6 +62,8 @@ def _chapter(transcript: Path, sexes: dict[str, str]) -> Iterator[tuple[Place, U
         metadata = {"chapter": chapter}
         if speaker in sexes:
             metadata["sex"] = sexes[speaker]
+        if subset:
+            metadata["subset"] = subset
         stem = transcript.parent / name
         found = (Path(f"{stem}{ending}") for ending in _AUDIO)
         audio = next((path for path in found if path.is_file()), Path(f"{stem}{_AUDIO[0]}"))

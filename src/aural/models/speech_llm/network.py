@@ -32,6 +32,7 @@ SOUND = "<audio>"
 IGNORED = -100
 MAX_REMEMBERED_BYTES = 2 << 30
 COSINE_SCALE = 20.0
+LONGEST_TURN, SHORTEST_LOOP = 16, 8
 
 
 class SpeechLLM(nn.Module):
@@ -217,7 +218,9 @@ class SpeechLLM(nn.Module):
 
     @torch.inference_mode()
     def write(self, features: Tensor, lengths: Tensor) -> list[tuple[str, float]]:
-        """The likeliest text of each recording by greedy search, and its mean log probability."""
+        """The likeliest text of each recording by greedy search, and its mean log probability. One
+        that has not ended after max_new_tokens and turns in a loop is broken off after the first
+        turn."""
         sound, counts = self.heard(features, lengths)
         inputs, real = self._left_padded(
             [self._framed(each[:count]) for each, count in zip(sound, counts, strict=True)]
@@ -240,9 +243,25 @@ class SpeechLLM(nn.Module):
         ]
 
     def _written(self, tokens: list[int], scores: list[float]) -> tuple[str, float]:
-        end = tokens.index(self.llm.end) if self.llm.end in tokens else len(tokens)
-        counted = scores[: end + 1]
-        return self.llm.text(tokens[:end]).strip(), sum(counted) / max(1, len(counted))
+        if self.llm.end in tokens:
+            told = tokens[: tokens.index(self.llm.end)]
+            counted = scores[: len(told) + 1]
+        else:
+            told = before_loop(tokens)
+            counted = scores[: len(told)]
+        return self.llm.text(told).strip(), sum(counted) / max(1, len(counted))
+
+
+def before_loop(tokens: list[int]) -> list[int]:
+    """Tokens up to the end of a loop's first turn, where the last of them turn in one: the same one
+    to LONGEST_TURN tokens, three times over and SHORTEST_LOOP tokens at least. All, where not."""
+    for turn in range(1, LONGEST_TURN + 1):
+        again = 0
+        while again + turn < len(tokens) and tokens[-1 - again] == tokens[-1 - again - turn]:
+            again += 1
+        if again >= max(2 * turn, SHORTEST_LOOP - turn):
+            return tokens[: len(tokens) - again]
+    return tokens
 
 
 def assemble(config: Config) -> SpeechLLM:
