@@ -40,6 +40,7 @@ ORDER = (
     "fusion",
     "latency",
     "ctc_beam",
+    "align",
     "train",
 )
 Result = Mapping[str, Any]
@@ -63,6 +64,7 @@ TITLES = {
     "fusion": "What a language model adds to CTC",
     "latency": "Error against latency",
     "ctc_beam": "CTC beam search beside flashlight-text",
+    "align": "CTC forced alignment beside ctc-segmentation",
     "train": "Training beside transformers' Trainer",
 }
 INTRODUCTION = """\

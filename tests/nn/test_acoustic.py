@@ -5,7 +5,7 @@ import pytest
 
 from aural.audio.features import log_mel
 from aural.errors import InputError, UnknownName
-from aural.nn.acoustic import features_of, frame_rate
+from aural.nn.acoustic import RunningMean, features_of, frame_rate
 from aural.nn.exported import FeatureOptions
 
 RNG = np.random.default_rng(0)
@@ -33,6 +33,16 @@ def test_normalised() -> None:
     want = (plain - plain.mean(axis=0)) / plain.std(axis=0)
     np.testing.assert_allclose(rows, want, atol=2e-4)
     np.testing.assert_allclose(whole, (plain - plain.mean()) / plain.std(), atol=2e-4)
+
+
+def test_running_mean() -> None:
+    plain = features_of(NOISE, FeatureOptions(normalise="none")).astype(np.float64)
+    found = features_of(NOISE, FeatureOptions(normalise="running"))
+    want = [row - plain[: i + 1].mean(axis=0) for i, row in enumerate(plain)]
+    np.testing.assert_allclose(found, want, atol=1e-5)
+    stream = RunningMean(80)
+    pieces = [stream.push(piece.T) for piece in np.split(plain.astype(np.float32), [0, 1, 7, 7])]
+    np.testing.assert_array_equal(np.concatenate(pieces, axis=1).T, found)
 
 
 def test_kaldi_at_any_rate_and_the_others_at_their_own() -> None:

@@ -88,6 +88,19 @@ def check_settling(results: list[PartialResult]) -> None:
     assert any(result.final < len(result.words) for result in results)
 
 
+def test_a_stream_normalises_as_it_goes(tmp_path: Path, speech: np.ndarray) -> None:
+    name = written(tmp_path, "ctc", replace(FEATURES, normalise="running"))
+    recogniser = models.load(name, StreamingRecogniser, device="cpu")
+    stream = recogniser.stream()
+    (whole,) = recogniser.recognise([speech], GREEDY)  # type: ignore[attr-defined]
+    for _ in range(2):
+        for piece in np.split(speech, [100, 9000, 9001, 30000]):
+            stream.push(piece)
+        (last,) = stream.finish()
+        assert [each.tokens for each in last.words] == [each.tokens for each in whole.segment.words]
+        assert sum(len(each.tokens) for each in last.words) > 3
+
+
 def test_a_stream_can_be_used_again(recogniser: Recogniser, speech: np.ndarray) -> None:
     assert isinstance(recogniser, StreamingRecogniser)
     stream = recogniser.stream()
@@ -179,7 +192,7 @@ def test_final_words_of_each_kind_of_tokens() -> None:
 def test_normalising_a_whole_recording_is_refused_in_a_stream(tmp_path: Path) -> None:
     name = written(tmp_path, "ctc", replace(FEATURES, normalise="rows"))
     recogniser = models.load(name, StreamingRecogniser, device="cpu")
-    with pytest.raises(InputError, match="normalise 'none'"):
+    with pytest.raises(InputError, match="normalise 'running' or 'none'"):
         recogniser.stream()
 
 

@@ -33,7 +33,27 @@ def features_of(samples: np.ndarray, options: FeatureOptions) -> np.ndarray:
         mel = cmvn(mel)
     elif options.normalise == "utterance":
         mel = z_normalise(mel.reshape(-1)).reshape(mel.shape)
+    elif options.normalise == "running":
+        mel = RunningMean(options.n_mels).push(mel)
     return np.ascontiguousarray(mel.T, np.float32)
+
+
+class RunningMean:
+    """Each row less its mean over the frames so far, this one among them: what a stream can know of
+    a voice and its microphone. Pieces give what one call does, bit for bit."""
+
+    def __init__(self, rows: int) -> None:
+        self._sum, self._frames = np.zeros((rows, 1)), 0
+
+    def push(self, features: np.ndarray) -> np.ndarray:
+        """float32, shape = (row, frame), as features are."""
+        if not features.shape[1]:
+            return features
+        sums = np.cumsum(np.concatenate([self._sum, features], axis=1), axis=1)
+        self._sum = sums[:, -1:]
+        counts = self._frames + np.arange(1, sums.shape[1])
+        self._frames = int(counts[-1])
+        return (features - sums[:, 1:] / counts).astype(np.float32)
 
 
 def log_mel_options(options: FeatureOptions) -> LogMelOptions:

@@ -39,7 +39,7 @@ MAX_JSON_BYTES = 64 << 20
 REPEATED = ("layers", "blocks", "repeats", "sub_blocks")
 """Fields of a Config that say how often something is there, with weights of its own each time."""
 MAX_MELS, MAX_RATE = 1024, 384_000
-Normalise = Literal["none", "utterance", "rows"]
+Normalise = Literal["utterance", "rows", "running", "none"]
 ConfigType = TypeVar("ConfigType")
 NetworkType = TypeVar("NetworkType", bound="nn.Module")
 
@@ -49,7 +49,8 @@ class FeatureOptions:
     """Samples at sample_rate become a log-mel of n_mels rows, one of log_mel's presets.
 
     normalise "utterance": mean 0 and variance 1 over the whole recording; "rows": each row by
-    itself (cmvn); "none": as they are.
+    itself (cmvn); "running": each row less its mean so far, as a stream can do it too; "none": as
+    they are.
     """
 
     preset: str = "kaldi"

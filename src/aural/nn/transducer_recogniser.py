@@ -14,7 +14,7 @@ from aural.decode.ctc import TokenSpan, words
 from aural.decode.ctc_stream import GreedyStream
 from aural.decode.transducer import TransducerOptions, decode, search
 from aural.errors import InputError, UnknownName
-from aural.nn.acoustic import frame_rate, log_mel_options
+from aural.nn.acoustic import RunningMean, frame_rate, log_mel_options
 from aural.nn.recogniser import (
     COMPUTE_TYPES,
     UNKNOWN_LANGUAGE,
@@ -290,6 +290,10 @@ class _CTCWriter:
         return self._running.settled()
 
 
+STREAMED = ("running", "none")
+"""Normalisations of features that a stream can do."""
+
+
 class RecogniserStream:
     """A RecognitionStream: log-mels, encoder and search as streams, one behind the other."""
 
@@ -302,11 +306,11 @@ class RecogniserStream:
         threads: int = 0,
     ) -> None:
         mel = log_mel_options(about.features)
-        if about.features.normalise != "none" or mel.dynamic_range is not None:
+        if about.features.normalise not in STREAMED or mel.dynamic_range is not None:
             raise InputError(
                 f"features are {about.features.preset!r}, normalised by {about.features.normalise};"
-                " a stream can't know a whole recording: train with normalise 'none' and a preset "
-                "without a dynamic range, such as 'kaldi'"
+                " a stream can't know a whole recording: train with normalise 'running' or 'none' "
+                "and a preset without a dynamic range, such as 'kaldi'"
             )
         self._network, self._about, self._threads = network, about, threads
         self._tokenizer, self._rate = about.tokenizer, about.features.sample_rate
@@ -361,10 +365,13 @@ class RecogniserStream:
 
     def _start(self) -> None:
         self._samples, self._writing = 0, self._writer()
+        features = self._about.features
+        self._mean = RunningMean(features.n_mels) if features.normalise == "running" else None
 
     def _tensor(self, mel: np.ndarray) -> Tensor:
         import torch
 
+        mel = mel if self._mean is None else self._mean.push(mel)
         return torch.from_numpy(np.ascontiguousarray(mel.T, np.float32)).to(self._device)
 
     def _frames(self, seconds: float | None) -> int | None:
