@@ -1,7 +1,8 @@
 """A language model beside a network trained with CTC: error without one, with an n-gram, with a
 Transformer-XL, and against how well the model foretells the texts.
 
-    scripts/bench fusion        # trains what is not there yet, half an hour; then 15 minutes
+    scripts/bench fusion        # trains what is not there yet, 45 minutes; then 15 minutes
+    scripts/bench fusion --only-noise    # clean and noisy alone, the rest kept
 
 The rows of Li et al. 2019, "Jasper", in small: one voice (corpus fillets-nl, role "big", 38 minutes
 to learn from), characters, levels of the game held out whole. Recipes: `dutch`, the same with masks
@@ -19,6 +20,7 @@ snapshots from their training, in a smaller beam, as they take so long.
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -26,7 +28,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from fusion_models import LanguageModel, ngrams, transformer_xl, word_ngrams
-from machine import write_result
+from machine import RESULTS, measured, measured_earlier, write_result
+from machine import about as about_run
 from recipes import FOLDER, Run, shown, train
 
 from aural.audio.read import read
@@ -53,8 +56,18 @@ ACOUSTIC = {
     "plain": Run("no masks", "dutch", figure="cer"),
     "masks": Run("time and frequency masks", "dutch", ("+experiments=masks",), figure="cer"),
 }
+AUGMENTED = ACOUSTIC | {
+    "noisy": Run("noise and rooms", "dutch", ("+experiments=noisy",), figure="cer"),
+}
+"""Those that are heard clean and in noise, without a model of language."""
 LANGUAGE = Run("Transformer-XL", "dutch_lm", figure="nats_per_token")
-RUN_NAMES = {"plain": "dutch", "masks": "dutch-masks", "lm": "dutch-lm"}
+RUN_NAMES = {
+    "plain": "dutch",
+    "masks": "dutch-masks",
+    "noisy": "dutch-noisy",
+    "lm": "dutch-lm",
+}
+RESULT = RESULTS / "fusion.json"
 ORDERS = (1, 2, 3, 4, 6)
 BEAM = BeamOptions(beam_size=100, n_best=100, min_token_prob=1e-3)
 TUNING_BEAM = 32
@@ -288,22 +301,21 @@ def curve(
     return points
 
 
-def noise_rows(
-    models: Mapping[str, FrameScorer], benches: Mapping[str, Bench], utterances: Sequence[Utterance]
-) -> list[dict[str, Any]]:
+def noise_rows(bench: Bench, utterances: Sequence[Utterance]) -> list[dict[str, Any]]:
     """Every network on clean and on noisy sound, the likeliest path; each beside `plain`."""
     from aural.evaluate.conditions import Condition
     from aural.evaluate.distort import Distortions
 
+    models = {name: network(name) for name in AUGMENTED}
     noisy = Distortions(utterances)(Condition(noise="white", snr=SNR))
     rows = []
     for condition, sound in (("clean", sound_of), ("noisy", noisy)):
         counts = {}
         for name, model in models.items():
-            texts = benches[name].test.texts
+            texts = bench.test.texts
             counts[name] = errors(texts, hear(model, utterances, texts, sound).greedy())
             beside = counts["plain"] if name != "plain" else None
-            row = benches[name].row(ACOUSTIC[name].title, counts[name], beside, None)
+            row = bench.row(AUGMENTED[name].title, counts[name], beside, None)
             rows.append({"name": name, "condition": condition, **row})
     return rows
 
@@ -399,7 +411,7 @@ def page(result: Mapping[str, Any]) -> str:
         for row in some:
             rows.append([ACOUSTIC[name].title, row["title"], weights(row), *cells(row)])
     for row in result["noise"]:
-        noisy.append([row["condition"], ACOUSTIC[row["name"]].title, *cells(row)])
+        noisy.append([row["condition"], AUGMENTED[row["name"]].title, *cells(row)])
     parts = [
         f"Fish Fillets in Dutch, one voice: {data['train_minutes']:.0f} minutes to learn from, "
         f"{data['validation']} recordings to choose by and {data['test']} to be judged on "
@@ -425,11 +437,14 @@ def page(result: Mapping[str, Any]) -> str:
         )
         + ".",
         f"## Clean and noisy\n\nWithout a language model, greedy; white noise at {SNR:g} dB of "
-        "active speech. Differences are from the network without masks.",
+        "active speech. Differences are from the network without masks; `noise and rooms` was "
+        f"trained as long in made noise of 0 to 20 dB and rooms (overlay `noisy`), on half of the "
+        "examples each.",
         table("sound | network | CER | WER | CER less | WER less", noisy),
         language_section(result),
+        measured_earlier(result),
     ]
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))
 
 
 def language_section(result: Mapping[str, Any]) -> str:
@@ -465,12 +480,11 @@ def language_section(result: Mapping[str, Any]) -> str:
 
 def measure() -> dict[str, Any]:
     """Train what is missing, and what is written down."""
-    from aural import models
     from aural.train.checkpoint import steps
     from aural.train.compose import compose
     from aural.train.judging import Judge
 
-    systems = {name: train(RUN_NAMES[name], run, again=False) for name, run in ACOUSTIC.items()}
+    systems = trained()
     language = train(RUN_NAMES["lm"], LANGUAGE, again=False)
     own = compose("dutch")
     material, texts = gathered(own)
@@ -479,7 +493,7 @@ def measure() -> dict[str, Any]:
     check_apart(material, corpus)
     networks, benches = {}, {}
     for name in ACOUSTIC:
-        networks[name] = models.load(f"jasper@{FOLDER / RUN_NAMES[name]}/model", threads=1)
+        networks[name] = network(name)
         parts = (hear(networks[name], material.part(p), texts[p]) for p in ("validation", "test"))
         benches[name] = Bench(*parts, Judge(material.part("test"), own.judge))
     tokenizer = benches["plain"].test.tokenizer
@@ -498,9 +512,40 @@ def measure() -> dict[str, Any]:
         "data": about(material, texts, told),
         "rows": rows,
         "masks": benches["plain"].judge.differences(counts["masks"], counts["plain"]),
-        "noise": noise_rows(networks, benches, material.part("test")),
+        "noise": noise_rows(benches["plain"], material.part("test")),
         "curve_of": curve_of,
         "points": curve(benches[curve_of], list(spoken.values()), [*snapshots, xl]),
+    }
+
+
+def trained() -> dict[str, dict[str, Any] | None]:
+    """What came of every network's training, trained where it is not there."""
+    return {name: train(RUN_NAMES[name], run, again=False) for name, run in AUGMENTED.items()}
+
+
+def network(name: str) -> FrameScorer:
+    """A trained one by its name in AUGMENTED."""
+    from aural import models
+
+    return models.load(f"jasper@{FOLDER / RUN_NAMES[name]}/model", threads=1)
+
+
+def measure_noise(earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """An earlier result with its part of clean and noisy sound measured anew."""
+    from aural.train.compose import compose
+    from aural.train.judging import Judge
+
+    own = compose("dutch")
+    systems = trained()
+    material, texts = gathered(own)
+    parts = (hear(network("plain"), material.part(p), texts[p]) for p in ("validation", "test"))
+    bench = Bench(*parts, Judge(material.part("test"), own.judge))
+    kept = [each for each in earlier if each not in ("noise", "systems", *about_run())]
+    return {
+        **{each: earlier[each] for each in kept if each != "measured"},
+        "systems": systems,
+        "noise": noise_rows(bench, material.part("test")),
+        "measured": measured(["noise"], ["rows", "points"], earlier),
     }
 
 
@@ -541,9 +586,13 @@ def about(
 
 def main() -> None:
     """Measure, draw and write down."""
-    argparse.ArgumentParser(description="a language model beside CTC").parse_args()
-    result = measure()
-    draw(result)
+    parser = argparse.ArgumentParser(description="a language model beside CTC")
+    parser.add_argument("--only-noise", action="store_true")
+    if parser.parse_args().only_noise:
+        result = measure_noise(json.loads(RESULT.read_text(encoding="utf-8")))
+    else:
+        result = measure()
+        draw(result)
     write_result(result)
 
 

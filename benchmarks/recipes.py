@@ -93,6 +93,7 @@ RUNS = {
     "words-gaussians": Run("hidden Markov model, one word", "digits_hmm"),
     "dutch": Run("Jasper, CTC", "dutch", figure="cer"),
     "dutch-masks": Run("Jasper, CTC, masked", "dutch", ("+experiments=masks",), figure="cer"),
+    "dutch-noisy": Run("Jasper, CTC, in noise", "dutch", ("+experiments=noisy",), figure="cer"),
     "dutch-lm": Run("Transformer-XL", "dutch_lm", figure="nats_per_token"),
     "whisper-czech": Run("Whisper base, LoRA", "whisper_czech"),
 }
