@@ -29,7 +29,9 @@ from aural.store.location import cache_root
 
 FOLDER = cache_root() / "benchmarks" / "recipes"
 RESULT = RESULTS / "recipes.json"
-BEATEN = frozenset({"majority", "untrained", "shuffled", "before"})
+LEARNED = 100
+"""So many recordings of the training set are looked at for what was learned by heart."""
+BEATEN = frozenset({"majority", "unigram", "untrained", "shuffled", "before"})
 """What a recipe has to do better than; others stand beside it."""
 
 
@@ -145,6 +147,24 @@ def curve(path: Path, figure: str) -> dict[str, list[list[float]]]:
     return found
 
 
+def overfit(name: str, run: Run) -> dict[str, Any]:
+    """The network's error on some of what it was trained on, evenly taken: whether it can learn."""
+    from aural.text.normalise import NORMALISERS
+    from aural.train.compose import compose
+    from aural.train.experiment import bench_of
+    from aural.train.judging import Judge, text_counts
+
+    recipe, *told = run.told(FOLDER)
+    bench = bench_of(compose(recipe, told))
+    trained = bench.material.part("train")
+    some = trained[:: max(1, len(trained) // LEARNED)][:LEARNED]
+    normalise = NORMALISERS[bench.experiment.data.text]
+    heard = [normalise(each) for each in bench.hear(FOLDER / name / "model", some)]
+    counts = text_counts([normalise(each.text) for each in some], heard)
+    judge = Judge(some, bench.experiment.judge)
+    return {"utterances": len(some), "figures": judge.figures(counts)}
+
+
 def reached(row: Mapping[str, Any]) -> bool:
     """Whether the whole interval lies below those of all of BEATEN that there are."""
     own = row["figures"][row["figure"]]
@@ -183,6 +203,12 @@ def page(result: Mapping[str, Any]) -> str:
             for what, points in row["curve"].items():
                 steps = ", ".join(f"{step:g}: {value:.2f}" for step, value in points)
                 curves.append(f"- `{name}`, {what} on the validation set by step: {steps}")
+            if check := row.get("overfit"):
+                error = shown(check["figures"][figure])
+                curves.append(
+                    f"- `{name}`, on {check['utterances']} recordings it was trained on: "
+                    f"{figure.upper()} {error}"
+                )
     notes = sorted({row["note"] for row in result["rows"].values() if row["note"]})
     header = (
         "recipe | network | parameters | error, % | baselines, % | minutes | test set | reached"
@@ -227,6 +253,8 @@ def main() -> None:
         if row is None:
             print(f"{name} failed", file=sys.stderr)
             continue
+        if not reached(row) and RUNS[name].figure != "nats_per_token":
+            row["overfit"] = overfit(name, RUNS[name])
         rows[name] = row
         kept = [each for each in rows if each != name]
         ordered = {each: rows[each] for each in RUNS if each in rows}

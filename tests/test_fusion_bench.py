@@ -223,6 +223,8 @@ def test_the_page_has_a_row_for_each_search_and_each_model(benchmark):
     rows = [row("beam, no language model", 0.5), row("six", 0.4, paired(-0.1, -0.15, -0.05))]
     point = {"kind": "n-gram", "perplexity": 3.789, "validation_perplexity": 4.0}
     result = {
+        "command": "scripts/bench fusion",
+        "date": "2026-01-01",
         "systems": {"plain": trained, "masks": trained},
         "language_model": trained,
         "data": {

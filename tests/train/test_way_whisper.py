@@ -76,7 +76,7 @@ def done(recipe: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, d
 
 
 def bench(recipe: str, *overrides: str) -> Bench:
-    made = experiments._bench(compose(recipe, overrides), lambda _: None)
+    made = experiments.bench_of(compose(recipe, overrides))
     assert isinstance(made, Bench)
     return made
 

@@ -309,7 +309,7 @@ def run_experiment(
     first = processes()[0] == 0
     if first and not resume and directory.is_dir() and any(directory.iterdir()):
         raise InputError(f"{directory} is not empty; go on with --resume, or give a new directory")
-    bench = _bench(experiment, say)
+    bench = bench_of(experiment, say)
     settings = {key: value for key, value in experiment.as_values().items() if key != "train"}
     run = Run(directory, config=settings, data=bench.material.about(), command=command)
     network, result = bench.train(run, progress, say)
@@ -330,7 +330,12 @@ def run_experiment(
     return written
 
 
-def _bench(experiment: Experiment, say: Callable[[str], None]) -> Bench:
+def bench_of(experiment: Experiment, say: Callable[[str], None] = lambda _: None) -> Bench:
+    """The experiment with its data and all that it is worked on with; say is told what is left out.
+
+    Raises:
+        InputError: as run_experiment, of data, model and options.
+    """
     goal = objective(experiment.objective)
     variant_config(experiment.model)
     material = gather(experiment.data, experiment.train.seed)
