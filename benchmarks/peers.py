@@ -25,8 +25,11 @@ ENVIRONMENTS = HERE.parent / ".venv-peers"
 RESAMPLES = 10_000
 
 
-def python_of(peer: str) -> Path:
-    """The interpreter of a peer's environment, made where it is missing; "aural" is this one."""
+def python_of(peer: str, *, dependencies: bool = True) -> Path:
+    """The interpreter of a peer's environment, made where it is missing; "aural" is this one.
+
+    dependencies: those of what the list names are installed too.
+    """
     if peer == "aural":
         return Path(sys.executable)
     requirements = RUNNERS / f"{peer}.txt"
@@ -37,7 +40,8 @@ def python_of(peer: str) -> Path:
             print(f"bench: installing {peer} into {folder}", file=sys.stderr, flush=True)
             venv.create(folder, with_pip=True, clear=True)
             pip = (python, "-m", "pip", "--require-virtualenv", "--disable-pip-version-check")
-            subprocess.run([*pip, "install", "--quiet", "-r", requirements], check=True)
+            alone = () if dependencies else ("--no-deps",)
+            subprocess.run([*pip, "install", "--quiet", *alone, "-r", requirements], check=True)
             stamp.write_bytes(requirements.read_bytes())
     return python
 

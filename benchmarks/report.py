@@ -64,7 +64,7 @@ TITLES = {
     "fusion": "What a language model adds to CTC",
     "latency": "Error against latency",
     "ctc_beam": "CTC beam search beside flashlight-text",
-    "align": "CTC forced alignment beside ctc-segmentation",
+    "align": "CTC forced alignment beside ctc-segmentation and ctc-forced-aligner",
     "train": "Training beside transformers' Trainer",
 }
 INTRODUCTION = """\

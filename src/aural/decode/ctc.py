@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 BLANK = 0
 STAR = -1
 """In what is aligned: one frame or more of whatever is likeliest there."""
-BLOCK_FRAMES = 2048
-"""Frames whose back-pointers are held at once: they take at most 2 BLOCK_FRAMES ** 2 bytes."""
+BLOCK_FRAMES = 1024
+"""Frames whose states are held at once: they take at most 16 BLOCK_FRAMES ** 2 bytes an item."""
 SLACK = 1e-3
 """How far above 0 rounding may lift a log probability."""
 
@@ -138,7 +138,7 @@ def align_batch(
             found[item] = _alignment(batch[item], texts[item], positions, score)
     for item in np.flatnonzero(frames > BLOCK_FRAMES).tolist():
         lattice = _Lattice.of(batch[item : item + 1, : frames[item]], [texts[item]])
-        found[item] = _alignment(batch[item], texts[item], *_in_blocks(lattice, int(frames[item])))
+        found[item] = _alignment(batch[item], texts[item], *_alone(lattice, int(frames[item])))
     for item, alignment in enumerate(found):
         if alignment is None or alignment.log_prob == -np.inf:
             raise InputError(f"item {item} has no path of a probability above 0; is it its text?")
@@ -219,17 +219,17 @@ def _begins_word(symbol: str, kind: str) -> bool:
 
 
 def _greedy_text(path: np.ndarray, scores: np.ndarray) -> GreedyText:
-    starts = np.flatnonzero(np.diff(path, prepend=BLANK - 1))
+    starts, chances = np.flatnonzero(np.diff(path, prepend=BLANK - 1)), np.exp(scores)
     spans = tuple(
-        TokenSpan(int(path[start]), start, end, _mean_probability(scores[start:end]))
+        TokenSpan(int(path[start]), start, end, _mean(chances[start:end]))
         for start, end in pairwise([*starts.tolist(), path.size])
         if path[start] != BLANK
     )
     return GreedyText(tuple(span.token for span in spans), spans, float(scores.sum()))
 
 
-def _mean_probability(scores: np.ndarray) -> float:
-    return min(1.0, float(np.exp(scores).mean()))
+def _mean(chances: np.ndarray) -> float:
+    return min(1.0, float(np.add.reduce(chances) / chances.size))  # ndarray.mean takes far longer
 
 
 def _check_fits(text: np.ndarray, frames: int, tokens: int, item: int) -> None:
@@ -249,82 +249,91 @@ def _check_fits(text: np.ndarray, frames: int, tokens: int, item: int) -> None:
 class _Lattice:
     """What paths go through: state 2 i is the blank before label i, state 2 i + 1 label i.
 
-    batch: (item, frame, tokens); labels and apart: (item, label), apart telling where a label may
-    follow the one before at once; places: where labels stand in one frame of all items, laid flat.
-    blanks (item, label + 1) and scores (item, label): the best path into each state so far, before
-    any frame in the first blank.
+    batch: (item, frame, tokens); labels: (item, label). blanks (item, label + 1) and scores (item,
+    label): the best path into each state so far. Derived: places, where labels stand in one frame
+    of all items, laid flat; stars, where anything will do; again, the labels that are as the one
+    before, and the blanks between, in scores and blanks laid flat.
     """
 
     batch: np.ndarray
     labels: np.ndarray
-    apart: np.ndarray
-    places: np.ndarray
     blanks: np.ndarray
     scores: np.ndarray
 
+    def __post_init__(self) -> None:
+        first = self.batch.shape[2] * np.arange(len(self.batch))[:, None]
+        self.places = np.maximum(self.labels, 0) + first
+        self.stars = np.nonzero(self.labels == STAR)
+        after = self.labels[:, 1:]
+        items, before = np.nonzero((after == self.labels[:, :-1]) & (after != BLANK))
+        width = self.labels.shape[1]
+        self.again = items * width + before + 1, items * (width + 1) + before + 1
+
     @classmethod
     def of(cls, batch: np.ndarray, texts: Sequence[np.ndarray]) -> _Lattice:
+        """Before any frame, in the first blank."""
         labels = np.zeros((len(texts), max(text.size for text in texts)), np.int64)
         for row, text in zip(labels, texts, strict=True):
             row[: text.size] = text
-        apart = np.zeros(labels.shape, bool)
-        apart[:, 1:] = labels[:, 1:] != labels[:, :-1]
-        places = np.maximum(labels, 0) + batch.shape[2] * np.arange(len(batch))[:, None]
         blanks = np.full((len(batch), labels.shape[1] + 1), -np.inf)
         blanks[:, 0] = 0
-        return cls(batch, labels, apart, places, blanks, np.full(labels.shape, -np.inf))
+        return cls(batch, labels, blanks, np.full(labels.shape, -np.inf))
 
     def window(self, blanks: np.ndarray, scores: np.ndarray, low: int, high: int) -> _Lattice:
         """The labels low to high (not included), from what reached them."""
         inside = slice(low, high)
-        labels, apart, places = (each[:, inside] for each in (self.labels, self.apart, self.places))
         return _Lattice(
-            self.batch, labels, apart, places, blanks[:, low : high + 1], scores[:, inside]
+            self.batch, self.labels[:, inside], blanks[:, low : high + 1], scores[:, inside]
         )
 
-    def step(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
-        """Go through a frame; where each blank came from the label before it, and where each label
-        came from: 0 itself, 1 the blank before, 2 the label before."""
-        heard = self.batch[:, frame]
+    def step(self, frame: int) -> None:
+        """Go through a frame; blanks and scores are new arrays then."""
+        blanks, scores = self.blanks, self.scores
+        heard = self.batch[:, frame].astype(np.float64)
         told = heard.reshape(-1).take(self.places)
-        if self.labels.min(initial=0) == STAR:
-            told = np.where(self.labels == STAR, heard.max(axis=1, keepdims=True), told)
-        before = np.full(self.scores.shape, -np.inf)
-        before[:, 1:] = self.scores[:, :-1]
-        before[~self.apart] = -np.inf
-        from_label = np.zeros(self.blanks.shape, bool)
-        from_label[:, 1:] = self.scores > self.blanks[:, 1:]
-        blanks = self.blanks.copy()
-        np.maximum(blanks[:, 1:], self.scores, out=blanks[:, 1:])
-        moves = (self.blanks[:, :-1] > self.scores).astype(np.int8)
-        best = np.maximum(self.scores, self.blanks[:, :-1])
-        moves[before > best] = 2
-        self.scores = np.maximum(best, before) + told
-        self.blanks = blanks + heard[:, BLANK, None]
-        return from_label, moves
+        if self.stars[0].size:
+            told[self.stars] = heard.max(axis=1)[self.stars[0]]
+        self.blanks = blanks.copy()
+        np.maximum(blanks[:, 1:], scores, out=self.blanks[:, 1:])
+        # What enters a blank enters the label after it as well, if that is another label.
+        self.scores = np.maximum(scores, self.blanks[:, :-1])
+        label, blank = self.again
+        if label.size:
+            self.scores.put(label, np.maximum(scores.take(label), blanks.take(blank)))
+        self.scores += told
+        self.blanks += heard[:, BLANK, None]
+
+    def through(self, start: int, stop: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Go through frames; blanks and scores before each of them and after the last."""
+        states = [(self.blanks, self.scores)]
+        for frame in range(start, stop):
+            self.step(frame)
+            states.append((self.blanks, self.scores))
+        return states
 
 
 def _together(lattice: _Lattice, frames: np.ndarray) -> tuple[list[np.ndarray], list[float]]:
     """Of each item the label of each frame, -1 for blank, and the path's score."""
-    back, ends = [], {}
-    sizes = [int(np.count_nonzero(row)) for row in lattice.labels]
-    for item in np.flatnonzero(frames == 0).tolist():
-        ends[item] = (0, float(lattice.blanks[item, 0]))
     with np.errstate(invalid="ignore"):  # what stands behind an item's end may be infinite
-        for frame in range(lattice.batch.shape[1]):
-            back.append(lattice.step(frame))
-            for item in np.flatnonzero(frames == frame + 1).tolist():
-                ends[item] = _best_end(lattice, item, sizes[item])
-    moved = [
-        [(from_label[item], moves[item]) for from_label, moves in back[: frames[item]]]
-        for item in range(len(frames))
-    ]
-    positions = [_traced(moved[item], ends[item][0])[0] for item in range(len(frames))]
-    return positions, [ends[item][1] for item in range(len(frames))]
+        states = lattice.through(0, lattice.batch.shape[1])
+    positions, scores = [], []
+    for item, (length, labels) in enumerate(zip(frames.tolist(), lattice.labels, strict=True)):
+        state, score = _best_end(*states[int(length)], item, int(np.count_nonzero(labels)))
+        positions.append(_traced(states[:length], labels, item, state)[0])
+        scores.append(score)
+    return positions, scores
+
+
+def _alone(lattice: _Lattice, frames: int) -> tuple[np.ndarray, float]:
+    """The same of one long item: at once where the text is short enough for its states."""
+    if frames * lattice.labels.shape[1] > BLOCK_FRAMES**2:
+        return _in_blocks(lattice, frames)
+    (positions,), (score,) = _together(lattice, np.array([frames]))
+    return positions, score
 
 
 def _in_blocks(lattice: _Lattice, frames: int) -> tuple[np.ndarray, float]:
-    """The same of one long item: what reached every BLOCK_FRAMES-th frame is kept, and the way back
+    """The same: what reached every BLOCK_FRAMES-th frame is kept, and the way back
     is found block by block, among the states from which a block can reach its end."""
     starts = range(0, frames, BLOCK_FRAMES)
     kept = []
@@ -332,39 +341,46 @@ def _in_blocks(lattice: _Lattice, frames: int) -> tuple[np.ndarray, float]:
         kept.append((lattice.blanks, lattice.scores))
         for frame in range(start, min(start + BLOCK_FRAMES, frames)):
             lattice.step(frame)
-    state, score = _best_end(lattice, 0, lattice.labels.shape[1])
+    state, score = _best_end(lattice.blanks, lattice.scores, 0, lattice.labels.shape[1])
     positions = np.zeros(frames, np.int64)
     for start, (blanks, scores) in zip(reversed(starts), reversed(kept), strict=True):
         stop = min(start + BLOCK_FRAMES, frames)
         low = max(0, state // 2 - (stop - start))
         part = lattice.window(blanks, scores, low, state // 2 + state % 2)
-        moves = [part.step(frame) for frame in range(start, stop)]
-        moved = [(from_label[0], move[0]) for from_label, move in moves]
-        inside, state = _traced(moved, state - 2 * low)
+        states = part.through(start, stop)[:-1]
+        inside, state = _traced(states, part.labels[0], 0, state - 2 * low)
         positions[start:stop] = np.where(inside < 0, -1, inside + low)
         state += 2 * low
     return positions, score
 
 
-def _best_end(lattice: _Lattice, item: int, labels: int) -> tuple[int, float]:
+def _best_end(blanks: np.ndarray, scores: np.ndarray, item: int, labels: int) -> tuple[int, float]:
     """The better of the last blank and the last label, and its score."""
-    last_blank = float(lattice.blanks[item, labels])
-    last_label = float(lattice.scores[item, labels - 1]) if labels else -np.inf
+    last_blank = float(blanks[item, labels])
+    last_label = float(scores[item, labels - 1]) if labels else -np.inf
     return (2 * labels - 1, last_label) if last_label > last_blank else (2 * labels, last_blank)
 
 
-def _traced(moves: Sequence[tuple[np.ndarray, np.ndarray]], state: int) -> tuple[np.ndarray, int]:
-    """The label of each frame, -1 for blank, of the path that ends in state, and the state before
-    the first frame."""
-    positions = np.full(len(moves), -1)
-    for frame in range(len(moves) - 1, -1, -1):
-        from_label, label_moves = moves[frame]
+def _traced(
+    states: Sequence[tuple[np.ndarray, np.ndarray]], labels: np.ndarray, item: int, state: int
+) -> tuple[np.ndarray, int]:
+    """The label of each frame, -1 for blank, of an item's path that ends in state, and the state
+    before the first frame; states: blanks and scores before each frame."""
+    positions = np.full(len(states), -1)
+    apart = [False, *(labels[1:] != labels[:-1]).tolist()]
+    for frame in range(len(states) - 1, -1, -1):
+        blanks, scores = states[frame]
         label = state // 2
+        blank = blanks[item, label]
         if state % 2:
             positions[frame] = label
-            state -= int(label_moves[label])
-        else:
-            state -= int(from_label[label])
+            stayed = scores[item, label]
+            if apart[label] and scores[item, label - 1] > max(stayed, blank):
+                state -= 2
+            elif blank > stayed:
+                state -= 1
+        elif label and scores[item, label - 1] > blank:
+            state -= 1
     return positions, state
 
 
@@ -374,10 +390,13 @@ def _alignment(
     """Typed, with the spans read off."""
     path = np.where(positions < 0, BLANK, text[positions] if text.size else BLANK)
     used = log_probs[: path.size]
-    scores = np.where(path == STAR, used.max(axis=1), used[np.arange(path.size), path])
+    scores = used[np.arange(path.size), path]
+    stars = path == STAR
+    scores[stars] = used[stars].max(axis=1)
+    chances = np.exp(scores)
     starts = np.flatnonzero(np.diff(positions, prepend=-2))
     spans = tuple(
-        TokenSpan(int(path[start]), start, end, _mean_probability(scores[start:end]))
+        TokenSpan(int(path[start]), start, end, _mean(chances[start:end]))
         for start, end in pairwise([*starts.tolist(), path.size])
         if positions[start] >= 0
     )
