@@ -90,6 +90,9 @@ RUNS = {
     "digits-jasper": Run(
         "Jasper, CTC", "digit_strings", ("+experiments=jasper",), after="words-jasper"
     ),
+    "words-wav2vec2": Run(
+        "wav2vec 2.0, CTC, one word", "digits", ("+experiments=wav2vec2", *WORDS)
+    ),
     "digits-gaussians": Run("hidden Markov model, Gaussians", "digit_strings_hmm"),
     "digits-hybrid": Run("hidden Markov model, network", "digits_hybrid"),
     "words-gaussians": Run("hidden Markov model, one word", "digits_hmm"),

@@ -45,6 +45,20 @@ def test_running_mean() -> None:
     np.testing.assert_array_equal(np.concatenate(pieces, axis=1).T, found)
 
 
+def test_samples_as_they_are() -> None:
+    plain = FeatureOptions("samples", 1, 8000, "none")
+    found = features_of(NOISE, plain)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found[:, 0], NOISE)
+    assert frame_rate(plain) == 8000
+    normal = features_of(NOISE.astype(np.float64), FeatureOptions("samples", 1, normalise="rows"))
+    assert normal.mean() == pytest.approx(0, abs=1e-5)
+    assert normal.std() == pytest.approx(1, abs=1e-4)
+    assert features_of(NOISE[:0], plain).shape == (0, 1)
+    with pytest.raises(InputError, match="n_mels is 40; samples are one row: give 1"):
+        features_of(NOISE, FeatureOptions("samples", 40))
+
+
 def test_kaldi_at_any_rate_and_the_others_at_their_own() -> None:
     telephone = FeatureOptions(n_mels=64, sample_rate=8000)
     assert features_of(NOISE, telephone).shape == (98, 64)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from aural.nn.exported import FeatureOptions
 
 
+SAMPLES = "samples"
+"""The preset of networks that hear no features, but the samples themselves, (sample, 1)."""
+
+
 def features_of(samples: np.ndarray, options: FeatureOptions) -> np.ndarray:
     """float32, shape = (frame, n_mels), of float samples (time,) at options.sample_rate.
 
@@ -28,7 +32,12 @@ def features_of(samples: np.ndarray, options: FeatureOptions) -> np.ndarray:
         raise InputError(
             f"samples are {samples.dtype} of shape {samples.shape}; give floats of (time,)"
         )
-    mel = log_mel(np.asarray(samples, np.float32), log_mel_options(options))
+    heard = np.asarray(samples, np.float32)
+    mel = (
+        _row(heard, options)
+        if options.preset == SAMPLES
+        else log_mel(heard, log_mel_options(options))
+    )
     if options.normalise == "rows":
         mel = cmvn(mel)
     elif options.normalise == "utterance":
@@ -36,6 +45,12 @@ def features_of(samples: np.ndarray, options: FeatureOptions) -> np.ndarray:
     elif options.normalise == "running":
         mel = RunningMean(options.n_mels).push(mel)
     return np.ascontiguousarray(mel.T, np.float32)
+
+
+def _row(samples: np.ndarray, options: FeatureOptions) -> np.ndarray:
+    if options.n_mels != 1:
+        raise InputError(f"n_mels is {options.n_mels}; samples are one row: give 1")
+    return samples[None]
 
 
 class RunningMean:
@@ -74,5 +89,7 @@ def log_mel_options(options: FeatureOptions) -> LogMelOptions:
 
 def frame_rate(options: FeatureOptions) -> float:
     """Frames a second."""
+    if options.preset == SAMPLES:
+        return float(options.sample_rate)
     mel = log_mel_options(options).mel
     return mel.sample_rate / mel.hop_length

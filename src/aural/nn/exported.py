@@ -46,7 +46,8 @@ NetworkType = TypeVar("NetworkType", bound="nn.Module")
 
 @dataclass(frozen=True)
 class FeatureOptions:
-    """Samples at sample_rate become a log-mel of n_mels rows, one of log_mel's presets.
+    """Samples at sample_rate become a log-mel of n_mels rows, one of log_mel's presets; "samples"
+    leaves them what they are, one row.
 
     normalise "utterance": mean 0 and variance 1 over the whole recording; "rows": each row by
     itself (cmvn); "running": each row less its mean so far, as a stream can do it too; "none": as
