@@ -146,8 +146,7 @@ def page(result: Mapping[str, Any]) -> str:
         "until they were final. "
         "`at once`: the same chunks over the whole utterance; `offline`: the whole recording, "
         "padded as the model likes it.",
-        "The networks in chunks have learned little ([recipes](recipes.md)): what stands here of "
-        "them is their delay, and that a stream is what the whole is.",
+        "What the networks in chunks have learned from is in [recipes](recipes.md).",
         table(header, rows),
         f"Of {len(same)} settings in chunks {len(same) - differ} have as many errors at once as in "
         "the stream.",
