@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from machine import RESULTS, about, measured, measured_earlier, write_result
+from machine import RESULTS, measured, measured_earlier, write_result
 
 from aural.store.location import cache_root
 
@@ -217,11 +217,11 @@ def page(result: Mapping[str, Any]) -> str:
         "recipe | network | parameters | error, % | baselines, % | minutes | test set | reached"
     )
     parts = [
-        "Each is trained on one thread, from nothing where it is not Whisper, and judged on voices "
-        "it has not heard. "
+        "Each is trained on one thread, from nothing where its command names no `model.start` and "
+        "it is not Whisper, and judged on voices it has not heard. "
         "`majority` says the most frequent training text every time, `untrained` is the network "
         "with its first weights, `shuffled` the trained network hearing another recording for each "
-        "text; `before` is Whisper as it was, `gaussians` what a hybrid's network learned from. "
+        "text; `before` is what it began with, `gaussians` what a hybrid's network learned from. "
         "Reached: the whole interval lies below those of all these.",
         table(header, rows),
         "\n".join(f"`{name}`: `{row['command']}`  " for name, row in result["rows"].items()),
@@ -249,8 +249,6 @@ def main() -> None:
     told = parser.parse_args()
     if unknown := set(told.names) - set(RUNS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(RUNS)}")
-    earlier = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
-    rows = dict(earlier.get("rows", {}))
     for name in told.names or RUNS:
         row = train(name, RUNS[name], again=told.again)
         if row is None:
@@ -258,12 +256,11 @@ def main() -> None:
             continue
         if not reached(row) and RUNS[name].figure != "nats_per_token":
             row["overfit"] = overfit(name, RUNS[name])
-        rows[name] = row
-        kept = [each for each in rows if each != name]
+        earlier = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
+        rows = {**earlier.get("rows", {}), name: row}
         ordered = {each: rows[each] for each in RUNS if each in rows}
-        earlier = {"rows": ordered, "measured": measured([name], kept, earlier)}
-        write_result(earlier, RESULT)
-        earlier |= {key: str(value) for key, value in about().items() if key in ("command", "date")}
+        kept = [each for each in ordered if each != name]
+        write_result({"rows": ordered, "measured": measured([name], kept, earlier)}, RESULT)
 
 
 if __name__ == "__main__":

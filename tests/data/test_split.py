@@ -123,3 +123,13 @@ def test_fewer_to_train_on_are_among_more_and_hold_out_the_same() -> None:
     assert len(parts(10**6).train) == len(whole.train)
     with pytest.raises(InputError, match="most is -1; give 0 or more"):
         SplitOptions(most=-1)
+
+
+def test_only_what_is_named_is_trained_on() -> None:
+    some = split(EVERY, SplitOptions(test=("dee",), train=("ann",)))
+    assert {each.speaker for each in some.train} == {"ann"}
+    assert some.test == split(EVERY, SplitOptions(test=("dee",))).test
+    with pytest.raises(InputError, match="ann: named for two parts; give it once"):
+        SplitOptions(test=("ann",), train=("ann", "bob"))
+    with pytest.raises(UnknownName, match="zoe"):
+        split(EVERY, SplitOptions(test=("dee",), train=("zoe",)))

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -176,6 +177,19 @@ def test_a_long_recording_is_aligned_in_blocks(monkeypatch: pytest.MonkeyPatch) 
             blocks = align(log_probs, text)
         assert np.array_equal(blocks.path, whole.path)
         assert blocks.log_prob == whole.log_prob
+
+
+def test_a_short_text_of_a_long_recording_takes_little_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log_probs = emissions(np.random.default_rng(6), 4000, 3)
+    monkeypatch.setattr(ctc, "BLOCK_FRAMES", 64)
+    for text in [(), (1,)]:
+        tracemalloc.start()
+        align(log_probs, text)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 200 * len(log_probs)  # arrays of their own for each frame take 330
 
 
 def test_a_star_is_whatever_is_likeliest_there() -> None:

@@ -139,6 +139,10 @@ def test_the_loss_is_shared_between_writing_and_ctc(examples: Path, config: Conf
     torch.testing.assert_close(both.total, 0.75 * written.total + 0.25 * ctc.total)
     with pytest.raises(InputError, match=r"ctc_weight is 1\.5; give 0 to 1"):
         speech_llm(network, batch, ctc_weight=1.5)
+    adapted = made(replace(config, train_language_model="lora"))
+    assert speech_llm(adapted, batch, ctc_weight=0.5).total > 0
+    with pytest.raises(InputError, match="train_language_model is lora; give frozen"):
+        speech_llm(adapted, batch, ctc_weight=1.0)
 
 
 def test_what_is_kept_of_a_frozen_encoder_changes_nothing(examples: Path, config: Config) -> None:

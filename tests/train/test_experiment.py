@@ -1,6 +1,7 @@
 """From a recipe to a judged network: runs of a second on tones that each say a word."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,10 +26,12 @@ from aural.train.experiment import (
     Experiment,
     ModelChoice,
     ObjectiveChoice,
+    bench_of,
     network_config,
     objective,
     run_experiment,
 )
+from aural.train.start import start_from
 
 WORDS = {"low": 300, "mid": 900, "high": 2700}
 RECIPE = """\
@@ -167,7 +170,10 @@ def test_a_network_begins_with_what_was_trained_before(
     """And what it has of its own, a head over other tokens here, stays as it was drawn."""
     model = done[0] / "model"
     short = ["train.steps=1", "train.optimizer.learning_rate=1e-12", "judge.shuffled=false"]
-    found = run_experiment(compose(recipe, [*short, f"model.start={model}"]), tmp_path / "same")
+    begins = compose(recipe, [*short, f"model.start={model}"])
+    said: list[str] = []
+    found = run_experiment(begins, tmp_path / "same", say=said.append)
+    assert any(each.startswith("begins with ") for each in said)
     assert found["figures"] == done[1]["figures"]
     assert set(found["baselines"]) == {"majority", "before"}
     assert found["baselines"]["before"]["figures"] == done[1]["figures"]
@@ -179,6 +185,53 @@ def test_a_network_begins_with_what_was_trained_before(
     same = {name for name in begun if torch.equal(begun[name], trained.get(name, begun[name][:0]))}
     assert same
     assert {name.split(".")[0] for name in set(begun) - same} == {"output"}
+
+
+def test_it_is_told_how_much_a_network_begins_with_and_what_was_otherwise(
+    done: tuple, recipe: str, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(done[0] / "model", model)
+    whole = sum(each.numel() for each in load_file(model / "model.safetensors").values())
+    experiment = compose(recipe, [f"model.start={model}"])
+    assert begun(experiment) == [
+        f"begins with {whole:,} of its {whole:,} weights as they are in {model}"
+    ]
+    other = replace(experiment, features=replace(experiment.features, normalise="running"))
+    assert begun(other)[1:] == [
+        f"{model} was trained with features.normalise utterance, now it is running"
+    ]
+    tokens = json.loads((model / "tokens.json").read_text())
+    tokens["symbols"] = tokens["symbols"][::-1]
+    (model / "tokens.json").write_text(json.dumps(tokens))
+    assert begun(experiment)[1:] == [
+        f"{model} has as many tokens, but others: its output begins with theirs"
+    ]
+    (model / "config.json").unlink()
+    assert len(begun(experiment)) == 1
+
+
+def begun(experiment: Experiment) -> list[str]:
+    bench = bench_of(experiment)
+    return bench.begin(bench.network())
+
+
+def test_weights_of_another_kind_are_not_begun_with(tmp_path: Path) -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    drawn = network[0].bias.detach().clone()
+    known = {
+        "0.weight": torch.tensor([[0.5, 1.0], [2.0, -3.0]]).half(),
+        "0.bias": torch.tensor([3, 4], dtype=torch.int8),
+        "1.weight": torch.ones(2, dtype=torch.complex64),
+        "1.bias": torch.ones(3),
+        "1.num_batches_tracked": torch.tensor(7),
+    }
+    save_file(known, tmp_path / "model.safetensors")
+    assert start_from(network, str(tmp_path)) == (5, 15)
+    torch.testing.assert_close(network[0].weight.detach(), known["0.weight"].float())
+    assert network[0].weight.dtype == torch.float32
+    assert torch.equal(network[0].bias, drawn)
+    assert network[1].num_batches_tracked == 7
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,9 @@ def readings(examples: Path) -> list[tuple[Path, str]]:
 
 
 def test_librispeech(readings: list[tuple[Path, str]], tmp_path: Path) -> None:
-    subsets = ("train-clean-100", "dev-clean", "test-clean")
-    for number, (subset, (audio, text)) in enumerate(zip(subsets, readings, strict=True)):
+    subsets = ("train-clean-100", "dev-clean", "test-clean", "test-other")
+    for number, subset in enumerate(subsets):
+        audio, text = readings[number % 3]
         folder = tmp_path / f"LibriSpeech/{subset}/{number}/1"
         folder.mkdir(parents=True)
         shutil.copyfile(audio, folder / f"{number}-1-0000.flac")
@@ -49,10 +50,17 @@ def test_librispeech(readings: list[tuple[Path, str]], tmp_path: Path) -> None:
     source = str(tmp_path / "LibriSpeech")
     assert {each.metadata["subset"] for each in read_manifest(source)} == set(subsets)
     experiment = compose(
-        "librispeech", [*SMALL, "model.variant=test", f"data.source={source}", "train.keep_best=1"]
+        "librispeech",
+        [
+            *SMALL,
+            "model.variant=test",
+            f"data.source={source}",
+            "data.split.train=[train-clean-100]",
+        ],
     )
     found = run_experiment(experiment, tmp_path / "run")
     assert found["data"]["held_out"] == {"validation": ["dev-clean"], "test": ["test-clean"]}
+    assert [found["data"][part]["speakers"] for part in ("train", "validation", "test")] == [1] * 3
     assert found["training"]["steps"] == 1
     assert found["figures"]["wer"]["value"] > 0
 
@@ -65,10 +73,10 @@ def test_common_voice(readings: list[tuple[Path, str]], tmp_path: Path) -> None:
         samples, rate = soundfile.read(audio)
         soundfile.write(clips / f"{speaker}.mp3", samples[: 2 * rate], rate)
         rows.append(f"{speaker}\t{speaker}.mp3\t{text[:20]}")
-    (tmp_path / "hi/validated.tsv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "hi/train.tsv").write_text("\n".join(rows) + "\n")
     told = [
         *SMALL,
-        f"data.source={tmp_path / 'hi/validated.tsv'}",
+        f"data.source={tmp_path / 'hi/train.tsv'}",
         "model.variant=tiny.en",
         "model.config.language=en",
         "judge.untrained=false",

@@ -25,13 +25,15 @@ class SplitOptions:
     """by: the column whose values are held out whole: "speaker", "text", or one of the metadata.
 
     test and validation name values. Where one names none, values are drawn under seed until their
-    utterances are test_share (validation_share) of all; a share of 0 holds out none. most: so many
-    of the others at most are trained on, drawn under seed, fewer being among more; 0: all of them.
+    utterances are test_share (validation_share) of all; a share of 0 holds out none. train names
+    those of the others that are trained on; where it names none, all are. most: so many at most of
+    their utterances, drawn under seed, fewer being among more; 0: all of them.
     """
 
     by: str = "speaker"
     test: tuple[str, ...] = ()
     validation: tuple[str, ...] = ()
+    train: tuple[str, ...] = ()
     test_share: float = 0.0
     validation_share: float = 0.0
     seed: int = 0
@@ -44,8 +46,9 @@ class SplitOptions:
         for name in ("test_share", "validation_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; give 0 to below 1")
-        if both := set(self.test) & set(self.validation):
-            raise InputError(f"{', '.join(sorted(both))}: in test and in validation; give it once")
+        named = Counter([*self.test, *self.validation, *self.train])
+        if both := [value for value, count in named.items() if count > 1]:
+            raise InputError(f"{', '.join(sorted(both))}: named for two parts; give it once")
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def split(utterances: Sequence[Utterance], options: SplitOptions) -> Split:
             f"{missing[0]} and {len(missing) - 1} more have no {options.by}; hold out by a column "
             f"that all have"
         )
-    _known(utterances, options.by, {*options.test, *options.validation})
+    _known(utterances, options.by, {*options.test, *options.validation, *options.train})
     counts = Counter(values)
     rng = np.random.default_rng(options.seed)
     test = options.test or _drawn(counts, set(options.validation), options.test_share, rng)
@@ -109,9 +112,10 @@ def split(utterances: Sequence[Utterance], options: SplitOptions) -> Split:
     held = {*test, *validation}
     if held >= set(counts):
         raise InputError(f"every {options.by} is held out; leave some of them to train on")
+    taught = set(options.train or counts) - held
     pairs = list(zip(utterances, values, strict=True))
     return Split(
-        train=_fewer([each for each, value in pairs if value not in held], options),
+        train=_fewer([each for each, value in pairs if value in taught], options),
         validation=tuple(each for each, value in pairs if value in validation),
         test=tuple(each for each, value in pairs if value in test),
         held=(validation, test),

@@ -27,7 +27,9 @@ BLANK = 0
 STAR = -1
 """In what is aligned: one frame or more of whatever is likeliest there."""
 BLOCK_FRAMES = 1024
-"""Frames whose states are held at once: they take at most 16 BLOCK_FRAMES ** 2 bytes an item."""
+"""Frames whose states are held at once: they take about 16 BLOCK_FRAMES ** 2 bytes an item."""
+BARE_FRAME = 32
+"""Labels whose states take as much memory as what holds those of a frame."""
 SLACK = 1e-3
 """How far above 0 rounding may lift a log probability."""
 
@@ -326,15 +328,15 @@ def _together(lattice: _Lattice, frames: np.ndarray) -> tuple[list[np.ndarray], 
 
 def _alone(lattice: _Lattice, frames: int) -> tuple[np.ndarray, float]:
     """The same of one long item: at once where the text is short enough for its states."""
-    if frames * lattice.labels.shape[1] > BLOCK_FRAMES**2:
+    if frames * (BARE_FRAME + lattice.labels.shape[1]) > BLOCK_FRAMES**2:
         return _in_blocks(lattice, frames)
     (positions,), (score,) = _together(lattice, np.array([frames]))
     return positions, score
 
 
 def _in_blocks(lattice: _Lattice, frames: int) -> tuple[np.ndarray, float]:
-    """The same: what reached every BLOCK_FRAMES-th frame is kept, and the way back
-    is found block by block, among the states from which a block can reach its end."""
+    """The same: what reached every BLOCK_FRAMES-th frame is kept, and the way back is found block
+    by block, among the states from which a block can reach its end."""
     starts = range(0, frames, BLOCK_FRAMES)
     kept = []
     for start in starts:

@@ -37,6 +37,7 @@ PARTS = {
 FOLDER = "{folder}"
 """In an override: the name of the folder of each value's run."""
 KIND = "aural.compare"
+FIGURE = "wer"
 SCHEMA_VERSION = 1
 
 
@@ -142,10 +143,7 @@ def vary(
     _check(values, overrides, PARTS[part])
     if directory.is_dir() and any(directory.iterdir()) and not resume:
         raise InputError(f"{directory} is not empty; go on with --resume, or give a new directory")
-    plans = [
-        _Plan(recipe, value, _settings(overrides, part, value, folder), directory / folder)
-        for value, folder in zip(values, _folders(values), strict=True)
-    ]
+    plans = _plans(recipe, part, values, overrides, directory)
     experiment = compose(recipe, plans[0].settings)
     test = gather(experiment.data, experiment.train.seed).part("test")
     job = None
@@ -161,22 +159,26 @@ def vary(
             choice = replace(choice, former=_former(plan, job, former, experiment.model.family))
         choices.append(choice)
     judge = Judge(test, experiment.judge)
-    figure = "wer"
-    ids = [each.id for each in test]
     return Varied(
         recipe=recipe,
         part=part,
         overrides=tuple(overrides),
-        figure=figure,
+        figure=FIGURE,
         choices=tuple(choices),
-        differences=_differences(choices, ids, figure, judge),
+        differences=_differences(choices, [each.id for each in test], FIGURE, judge),
         note=judge.clusters.note,
     )
 
 
-def _settings(overrides: Sequence[str], part: str, value: str, folder: str) -> tuple[str, ...]:
-    own = [override.replace(FOLDER, folder) for override in overrides]
-    return (*own, f"{PARTS[part]}='{value}'")
+def _plans(
+    recipe: str, part: str, values: Sequence[str], overrides: Sequence[str], directory: Path
+) -> list[_Plan]:
+    plans = []
+    for value, folder in zip(values, _folders(values), strict=True):
+        own = [override.replace(FOLDER, folder) for override in overrides]
+        settings = (*own, f"{PARTS[part]}='{value}'")
+        plans.append(_Plan(recipe, value, settings, directory / folder))
+    return plans
 
 
 def _check(values: Sequence[str], overrides: Sequence[str], key: str) -> None:

@@ -75,7 +75,7 @@ def log_mel_options(options: FeatureOptions) -> LogMelOptions:
     """The preset with n_mels rows. "kaldi" is made at any rate, 25 ms every 10 ms; the others at
     their own: InputError says which."""
     if options.preset not in PRESETS:
-        raise UnknownName("log-mel preset", options.preset, tuple(sorted(PRESETS)))
+        raise UnknownName("preset", options.preset, tuple(sorted({*PRESETS, SAMPLES})))
     if options.preset == "kaldi":
         return kaldi_options(options.sample_rate, options.n_mels)
     preset = PRESETS[options.preset]

@@ -42,7 +42,7 @@ from aural.train.material import DataOptions, Material, TokenOptions, gather
 from aural.train.optim import layer_of
 from aural.train.run import Card, Run, model_card, sound_per_second
 from aural.train.source import Source, TextSource, batches_of, collate, mean_losses, texts_of
-from aural.train.start import start_from
+from aural.train.start import otherwise_trained, start_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -210,12 +210,21 @@ class Bench:
         with torch.random.fork_rng():
             torch.manual_seed(self.experiment.train.seed)
             built: Any = trainable(self.experiment.model.family).build(self.config)
-        if self.experiment.model.start:
-            start_from(built, self.experiment.model.start)
+        self.begin(built)
         if hasattr(built, "remember"):  # what it was told of a recording once holds for ever
             built.remember = not self.experiment.augment.changes
         made: nn.Module = built
         return made
+
+    def begin(self, network: nn.Module) -> list[str]:
+        """Fill it with what was trained before, where it is to begin so (twice is as once); what to
+        say of that."""
+        start = self.experiment.model.start
+        if not start:
+            return []
+        found, whole = start_from(network, start)
+        begun = f"begins with {found:,} of its {whole:,} weights as they are in {start}"
+        return [begun, *otherwise_trained(start, self.about(network))]
 
     def texts(self, part: str) -> list[str]:
         """The texts of a part as they are trained on and judged by."""
@@ -228,10 +237,13 @@ class Bench:
         progress: Callable[[Report], None] | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> tuple[Any, Result]:
-        """What came of training, and how it went; say is told how large the network is."""
+        """What came of training, and how it went; say is told how large the network is, and what
+        it begins with."""
         network = self.network()
         choice = self.experiment.model
         say(f"{choice.family}/{choice.variant}: {self.sizes(network)[0]:,} parameters")
+        for told in self.begin(network):
+            say(told)
         return network, _fit(self, network, run, progress)
 
     def sizes(self, trained: Any) -> tuple[int, int]:
@@ -273,16 +285,19 @@ class Bench:
 
     def export(self, directory: Path, network: nn.Module) -> None:
         """The network as a directory to be loaded."""
+        export(directory, network, self.about(network))
+
+    def about(self, network: nn.Module) -> Exported:
+        """What its directory says of it."""
         languages = {each.language for each in self.material.part("train")}
         heard, own = hearing(network, self.experiment.features), self.experiment.features
-        about = Exported(
+        return Exported(
             family=self.experiment.model.family,
             config=asdict(self.config),
             features=heard if isinstance(heard, FeatureOptions) else own,
             tokenizer=self.tokenizer,
             language=languages.pop() if len(languages) == 1 else "",
         )
-        export(directory, network, about)
 
 
 def run_experiment(

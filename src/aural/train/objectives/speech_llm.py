@@ -8,10 +8,10 @@ from aural.errors import InputError
 from aural.train.batch import Batch, Losses
 
 if TYPE_CHECKING:
-    from torch import nn
+    from aural.models.speech_llm.network import SpeechLLM
 
 
-def speech_llm(network: nn.Module, batch: Batch, *, ctc_weight: float = 0.0) -> Losses:
+def speech_llm(network: SpeechLLM, batch: Batch, *, ctc_weight: float = 0.0) -> Losses:
     """Of a network called with (features, lengths, texts, ids, ctc_weight).
 
     CTC beside it, which counts ctc_weight and the writing the rest, wants each of the sound's
@@ -23,6 +23,11 @@ def speech_llm(network: nn.Module, batch: Batch, *, ctc_weight: float = 0.0) -> 
     """
     if not 0 <= ctc_weight <= 1:
         raise InputError(f"ctc_weight is {ctc_weight}; give 0 to 1")
+    if ctc_weight == 1 and network.config.train_language_model != "frozen":
+        raise InputError(
+            "ctc_weight is 1, under which the language model is not run, and train_language_model "
+            f"is {network.config.train_language_model}; give frozen, or a ctc_weight below 1"
+        )
     total, weight, parts = network(
         batch.features, batch.lengths, batch.texts, batch.ids, ctc_weight
     )
