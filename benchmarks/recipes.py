@@ -18,7 +18,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -241,6 +241,15 @@ def shown(figure: Mapping[str, float | None]) -> str:
     return f"{100 * value:.1f}{within}"
 
 
+def keep(name: str, row: Mapping[str, Any], order: Iterable[str], path: Path) -> None:
+    """Write a row into a result whose other rows stay as they were measured."""
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    rows = {**earlier.get("rows", {}), name: row}
+    ordered = {each: rows[each] for each in order if each in rows}
+    others = [each for each in ordered if each != name]
+    write_result({"rows": ordered, "measured": measured([name], others, earlier)}, path)
+
+
 def main() -> None:
     """Train what is asked for, keep the rest."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -256,11 +265,7 @@ def main() -> None:
             continue
         if not reached(row) and RUNS[name].figure != "nats_per_token":
             row["overfit"] = overfit(name, RUNS[name])
-        earlier = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
-        rows = {**earlier.get("rows", {}), name: row}
-        ordered = {each: rows[each] for each in RUNS if each in rows}
-        kept = [each for each in ordered if each != name]
-        write_result({"rows": ordered, "measured": measured([name], kept, earlier)}, RESULT)
+        keep(name, row, RUNS, RESULT)
 
 
 if __name__ == "__main__":

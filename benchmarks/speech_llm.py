@@ -18,8 +18,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from machine import RESULTS, measured, measured_earlier, write_result
-from recipes import FOLDER, Run, shown, train
+from machine import RESULTS, measured_earlier
+from recipes import FOLDER, Run, keep, shown, train
 
 from aural.train.compose import compose
 from aural.train.judging import Judge, text_counts
@@ -159,11 +159,7 @@ def main() -> None:
         if found is None:
             print(f"{name} failed", file=sys.stderr)
             continue
-        earlier = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
-        rows = {**earlier.get("rows", {}), name: found}
-        ordered = {each: rows[each] for each in ROWS if each in rows}
-        kept = [each for each in ordered if each != name]
-        write_result({"rows": ordered, "measured": measured([name], kept, earlier)}, RESULT)
+        keep(name, found, ROWS, RESULT)
 
 
 if __name__ == "__main__":
