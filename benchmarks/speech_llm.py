@@ -4,7 +4,7 @@
 
 Each row is recipe speech_llm trained in two parts, as experiments/hear_first.yaml says, one thread
 each: three encoders under one projector, three projectors on one encoder, and fewer utterances; the
-same steps, seed and test texts for all, at most 20 minutes a row. Encoder and language model stay
+same steps, seed and test texts for all. Encoder and language model stay
 as they are; what a frozen encoder says of a recording is kept. Runs are kept in the cache, and one
 that was broken off goes on (--again begins anew). Without names all are done; others keep their
 figures. The corpus is asterisk-en (CC-BY-SA-3.0), telephone prompts of one voice, and no text that
