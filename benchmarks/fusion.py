@@ -30,7 +30,7 @@ import numpy as np
 from fusion_models import LanguageModel, ngrams, transformer_xl, word_ngrams
 from machine import RESULTS, measured, measured_earlier, write_result
 from machine import about as about_run
-from recipes import FOLDER, Run, shown, train
+from recipes import FOLDER, Run, points, shown, train
 
 from aural.audio.read import read
 from aural.data.sound import sound_of
@@ -353,10 +353,7 @@ def series_of(points: Sequence[Mapping[str, Any]]) -> list[Any]:
 
 def difference(found: Mapping[str, Any] | None, figure: str) -> str:
     """A paired difference in points, with its interval."""
-    if found is None:
-        return ""
-    value, low, high = (100 * found[figure][key] for key in ("value", "low", "high"))
-    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+    return points(found and found[figure])
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:

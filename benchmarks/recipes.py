@@ -241,6 +241,26 @@ def shown(figure: Mapping[str, float | None]) -> str:
     return f"{100 * value:.1f}{within}"
 
 
+def points(difference: Mapping[str, float] | None) -> str:
+    """A paired difference of rates in points, with its interval."""
+    if difference is None:
+        return ""
+    value, low, high = (100 * difference[key] for key in ("value", "low", "high"))
+    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def asked(about: str | None, known: Iterable[str]) -> argparse.Namespace:
+    """names, of those that are known (all where none is given), and again."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="; ".join(known))
+    parser.add_argument("--again", action="store_true")
+    told = parser.parse_args()
+    if unknown := set(told.names) - set(known):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {'; '.join(known)}")
+    told.names = told.names or [*known]
+    return told
+
+
 def keep(name: str, row: Mapping[str, Any], order: Iterable[str], path: Path) -> None:
     """Write a row into a result whose other rows stay as they were measured."""
     earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
@@ -252,13 +272,8 @@ def keep(name: str, row: Mapping[str, Any], order: Iterable[str], path: Path) ->
 
 def main() -> None:
     """Train what is asked for, keep the rest."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(RUNS))
-    parser.add_argument("--again", action="store_true")
-    told = parser.parse_args()
-    if unknown := set(told.names) - set(RUNS):
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(RUNS)}")
-    for name in told.names or RUNS:
+    told = asked(__doc__, RUNS)
+    for name in told.names:
         row = train(name, RUNS[name], again=told.again)
         if row is None:
             print(f"{name} failed", file=sys.stderr)

@@ -4,22 +4,21 @@
 
 Each row is recipe speech_llm trained in two parts, as experiments/hear_first.yaml says, one thread
 each: three encoders under one projector, three projectors on one encoder, and fewer utterances; the
-same steps, seed and test texts for all. Encoder and language model stay
-as they are; what a frozen encoder says of a recording is kept. Runs are kept in the cache, and one
-that was broken off goes on (--again begins anew). Without names all are done; others keep their
-figures. The corpus is asterisk-en (CC-BY-SA-3.0), telephone prompts of one voice, and no text that
-is judged on was trained on; the encoders are Whisper's (MIT) and hama's (Apache-2.0), the language
+same steps, seed and test texts for all. Encoder and language model stay as they are; what a frozen
+encoder says of a recording is kept. Runs are kept in the cache, and one that was broken off goes on
+(--again begins anew). Without names all are done; others keep their figures. The corpus is
+asterisk-en (CC-BY-SA-3.0), telephone prompts of one voice, and no text that is judged on was
+trained on; the encoders are Whisper's (MIT) and hama's (Apache-2.0), the language
 model SmolLM2 135M (Apache-2.0).
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 from machine import RESULTS, measured_earlier
-from recipes import FOLDER, Run, keep, shown, train
+from recipes import FOLDER, Run, asked, keep, points, shown, train
 
 from aural.train.compose import compose
 from aural.train.judging import Judge, text_counts
@@ -138,23 +137,10 @@ def page(result: Mapping[str, Any]) -> str:
     )
 
 
-def points(difference: Mapping[str, float] | None) -> str:
-    """A difference of rates in points."""
-    if difference is None:
-        return ""
-    value, low, high = (100 * difference[key] for key in ("value", "low", "high"))
-    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
-
-
 def main() -> None:
     """Train what is asked for, keep the rest."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="; ".join(ROWS))
-    parser.add_argument("--again", action="store_true")
-    told = parser.parse_args()
-    if unknown := set(told.names) - set(ROWS):
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {'; '.join(ROWS)}")
-    for name in told.names or ROWS:
+    told = asked(__doc__, ROWS)
+    for name in told.names:
         found = row(name, again=told.again)
         if found is None:
             print(f"{name} failed", file=sys.stderr)

@@ -17,9 +17,10 @@ from torch.nn import functional
 
 import aural
 from aural import models
+from aural.decode.loop import without_loop
 from aural.errors import InputError, UnknownName
 from aural.models.speech_llm import Config, build
-from aural.models.speech_llm.network import SpeechLLM, before_loop
+from aural.models.speech_llm.network import LONGEST_TURN, SHORTEST_LOOP, SpeechLLM
 from aural.models.speech_llm.projectors import PROJECTORS, projector
 from aural.nn.exported import Exported, FeatureOptions, export
 from aural.nn.sound_encoder import SoundEncoder, probe
@@ -53,6 +54,11 @@ def config(tiny_llama: Path) -> Config:
 def made(config: Config, seed: int = 0) -> SpeechLLM:
     torch.manual_seed(seed)
     return build(config)
+
+
+def broken_off(tokens: list[int]) -> list[int]:
+    """What of an answer that has not ended is kept."""
+    return [*without_loop(tuple(tokens), shortest=SHORTEST_LOOP, longest_turn=LONGEST_TURN)]
 
 
 def heard(examples: Path, network: SpeechLLM) -> tuple[torch.Tensor, torch.Tensor]:
@@ -227,7 +233,7 @@ def test_greedy_writing_is_the_likeliest_token_each_time(examples: Path, config:
                 scores.append(float(logits.log_softmax(-1).max()))
                 told.append(int(logits.argmax()))
         ended = network.llm.end in told
-        assert text == network.llm.text(told if ended else before_loop(told)).strip()
+        assert text == network.llm.text(told if ended else broken_off(told)).strip()
         assert log_prob == pytest.approx(np.mean(scores), abs=1e-4)
 
 
@@ -247,7 +253,7 @@ def test_greedy_writing_is_the_likeliest_token_each_time(examples: Path, config:
     ],
 )
 def test_a_loop_is_broken_off_after_its_first_turn(tokens: list[int], kept: list[int]) -> None:
-    assert before_loop(tokens) == kept
+    assert broken_off(tokens) == kept
 
 
 def test_learns_two_sentences_and_writes_them(

@@ -11,9 +11,10 @@ import pytest
 import aural
 from aural import models
 from aural.audio.read import read
+from aural.decode.loop import without_loop
 from aural.errors import InputError, UnknownName
 from aural.models import whisper
-from aural.models.whisper import DecodingOptions, _goes_round, _without_loop
+from aural.models.whisper import DecodingOptions, _goes_round
 from aural.models.whisper.words import whole_characters, with_punctuation, with_words, words_within
 from aural.tasks.transcribe import transcribe
 from aural.types import Segment, Word
@@ -316,11 +317,11 @@ def test_english_only_models_say_so(windows):
 
 
 def test_loops_are_cut_to_their_first_round():
-    assert _without_loop((1, 2, 3, 4, 5)) == (1, 2, 3, 4, 5)
-    assert _without_loop((9, 1, 2, 1, 2, 1, 2)) == (9, 1, 2)
-    assert _without_loop((9, 1, 2, 1, 2, 1, 2, 1)) in {(9, 1, 2), (9, 1, 2, 1)}
-    assert _without_loop((7, 7, 7, 7)) == (7,)
-    assert _without_loop(()) == ()
+    assert without_loop((1, 2, 3, 4, 5)) == (1, 2, 3, 4, 5)
+    assert without_loop((9, 1, 2, 1, 2, 1, 2)) == (9, 1, 2)
+    assert without_loop((9, 1, 2, 1, 2, 1, 2, 1)) in {(9, 1, 2), (9, 1, 2, 1)}
+    assert without_loop((7, 7, 7, 7)) == (7,)
+    assert without_loop(()) == ()
 
 
 def test_an_ending_said_twice_is_noticed():

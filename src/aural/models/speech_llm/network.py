@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
+from aural.decode.loop import without_loop
 from aural.errors import InputError
 from aural.models.speech_llm.parts import (
     checked_width,
@@ -244,24 +245,12 @@ class SpeechLLM(nn.Module):
 
     def _written(self, tokens: list[int], scores: list[float]) -> tuple[str, float]:
         if self.llm.end in tokens:
-            told = tokens[: tokens.index(self.llm.end)]
+            told = tuple(tokens[: tokens.index(self.llm.end)])
             counted = scores[: len(told) + 1]
         else:
-            told = before_loop(tokens)
+            told = without_loop(tuple(tokens), shortest=SHORTEST_LOOP, longest_turn=LONGEST_TURN)
             counted = scores[: len(told)]
         return self.llm.text(told).strip(), sum(counted) / max(1, len(counted))
-
-
-def before_loop(tokens: list[int]) -> list[int]:
-    """Tokens up to the end of a loop's first turn, where the last of them turn in one: the same one
-    to LONGEST_TURN tokens, three times over and SHORTEST_LOOP tokens at least. All, where not."""
-    for turn in range(1, LONGEST_TURN + 1):
-        again = 0
-        while again + turn < len(tokens) and tokens[-1 - again] == tokens[-1 - again - turn]:
-            again += 1
-        if again >= max(2 * turn, SHORTEST_LOOP - turn):
-            return tokens[: len(tokens) - again]
-    return tokens
 
 
 def assemble(config: Config) -> SpeechLLM:

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from aural.decode.loop import without_loop
 from aural.errors import InputError, MissingExtra, UnknownName
 from aural.models import processors
 from aural.models.whisper.engine import (
@@ -496,7 +497,7 @@ class Whisper:
         if self._silent(text, options) or not any(map(str.isalnum, text.text)):
             return replace(text, text="", tokens=(), words=())
         if _is_cut_off(text):
-            tokens = _without_loop(text.tokens)
+            tokens = without_loop(text.tokens)
             written = self.tokenizer.decode(list(tokens))
             ratio = _compression_ratio(written)
             words = words_within(text.words, len(tokens))
@@ -553,17 +554,3 @@ def _goes_round(tokens: tuple[int, ...]) -> bool:
         tokens[-period:] == tokens[-2 * period : -period]
         for period in range(4, len(tokens) // 2 + 1)
     )
-
-
-def _without_loop(tokens: tuple[int, ...]) -> tuple[int, ...]:
-    """tokens with an ending that goes round three times or more cut to its first round.
-
-    The longest such ending counts; a last round may be cut short.
-    """
-    for period in range(1, len(tokens) // 3 + 1):
-        same = period
-        while same < len(tokens) and tokens[-1 - same] == tokens[-1 - same + period]:
-            same += 1
-        if same >= 3 * period:
-            return tokens[: len(tokens) - same + period]
-    return tokens
