@@ -537,9 +537,9 @@ def measure_noise(earlier: Mapping[str, Any]) -> dict[str, Any]:
     material, texts = gathered(own)
     parts = (hear(network("plain"), material.part(p), texts[p]) for p in ("validation", "test"))
     bench = Bench(*parts, Judge(material.part("test"), own.judge))
-    kept = [each for each in earlier if each not in ("noise", "systems", *about_run())]
+    anew = {"systems", "noise", "measured", *about_run()}
     return {
-        **{each: earlier[each] for each in kept if each != "measured"},
+        **{name: value for name, value in earlier.items() if name not in anew},
         "systems": systems,
         "noise": noise_rows(bench, material.part("test")),
         "measured": measured(["noise"], ["rows", "points"], earlier),
